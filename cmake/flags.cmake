@@ -1,0 +1,13 @@
+# One place for compiler flags. Numerics depend on two of them: contraction is off, so that a fused multiply-add happens
+# only where the source says so, and nothing here may imply fast-math (docs/numerics.md).
+add_library(sputnik_flags INTERFACE)
+target_compile_options(sputnik_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -ffp-contract=off -fno-math-errno -fstack-protector-strong)
+target_include_directories(sputnik_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+
+set(SPUTNIK_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize= takes them")
+if(SPUTNIK_SANITIZE)
+  target_compile_options(sputnik_flags INTERFACE -fsanitize=${SPUTNIK_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(sputnik_flags INTERFACE -fsanitize=${SPUTNIK_SANITIZE})
+endif()

@@ -1,0 +1,109 @@
+#include "base/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace sputnik {
+namespace {
+
+// Long enough to bridge the gap between two kernels, short enough not to hurt other processes on shared cores.
+constexpr int kSpins = 4000;
+
+thread_local bool inside_task = false;
+
+void Pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+int ThreadPool::AvailableProcessors() {
+  int count = static_cast<int>(std::thread::hardware_concurrency());
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (quota_file >> quota >> period && quota != "max" && period > 0) {
+    count = std::min(count, static_cast<int>(std::stod(quota) / period + 0.5));
+  }
+  return std::max(count, 1);
+}
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = AvailableProcessors();
+  workers_.reserve(static_cast<size_t>(threads) - 1);
+  for (int worker = 1; worker < threads; ++worker) workers_.emplace_back([this, worker] { WorkerLoop(worker); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true);
+  round_.fetch_add(1);
+  round_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::RunTasks(int worker) {
+  inside_task = true;
+  for (;;) {
+    const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
+    if (i >= tasks_) break;
+    (*task_)(i, worker);
+  }
+  inside_task = false;
+}
+
+void ThreadPool::ParallelFor(int64_t tasks, FunctionRef<void(int64_t, int)> task) {
+  if (tasks <= 0) return;
+  if (inside_task || workers_.empty() || tasks == 1) {
+    const bool nested = inside_task;
+    inside_task = true;
+    for (int64_t i = 0; i < tasks; ++i) task(i, 0);
+    inside_task = nested;
+    return;
+  }
+  task_ = &task;
+  tasks_ = tasks;
+  next_.store(0, std::memory_order_relaxed);
+  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  round_.fetch_add(1, std::memory_order_seq_cst);
+  if (sleepers_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
+  RunTasks(0);
+  for (int spin = 0; spin < kSpins && running_.load(std::memory_order_acquire) != 0; ++spin) Pause();
+  for (int left = running_.load(std::memory_order_acquire); left != 0;
+       left = running_.load(std::memory_order_acquire)) {
+    running_.wait(left, std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::WorkerLoop(int worker) {
+  uint32_t seen = 0;
+  for (;;) {
+    for (int spin = 0; spin < kSpins && round_.load(std::memory_order_acquire) == seen; ++spin) Pause();
+    while (round_.load(std::memory_order_seq_cst) == seen) {
+      sleepers_.fetch_add(1, std::memory_order_seq_cst);
+      round_.wait(seen, std::memory_order_seq_cst);
+      sleepers_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    // A round starts only after the last one has ended, so exactly one round is new.
+    ++seen;
+    if (stop_.load()) return;
+    RunTasks(worker);
+    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_all();
+  }
+}
+
+}  // namespace sputnik
