@@ -120,6 +120,7 @@ struct SwigluBackwardArgs {
 };
 // gather:      y[i] = x[index[i]]
 // scatter_add: x[index[i]] += y[i], in ascending i for each target row (the backward of gather; x is the output)
+// scatter:     x[index[i]] = y[i], no target row twice
 struct GatherArgs {
   DType dtype = DType::kF32;
   DType table_dtype = DType::kF32;  // of x; BF16 only for gather

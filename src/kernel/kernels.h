@@ -31,6 +31,7 @@ struct Kernels {
   void (*swiglu_backward)(const SwigluBackwardArgs&, ThreadPool&) = nullptr;
   void (*gather)(const GatherArgs&, ThreadPool&) = nullptr;
   void (*scatter_add)(const GatherArgs&, ThreadPool&) = nullptr;
+  void (*scatter)(const GatherArgs&, ThreadPool&) = nullptr;
   // attention
   void (*attention)(const AttentionArgs&, ThreadPool&) = nullptr;
   void (*attention_backward)(const AttentionBackwardArgs&, ThreadPool&) = nullptr;

@@ -1,0 +1,58 @@
+// A DeepSeek-V3/V2 model's shape, under the names of Hugging Face's config.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/fields.h"
+
+namespace sputnik {
+
+struct RopeScaling {  // YaRN (Peng et al. 2023) as DeepSeek uses it; factor 0 means none
+  double factor = 0, beta_fast = 32, beta_slow = 1, mscale = 1, mscale_all_dim = 0;
+  int64_t original_max_position_embeddings = 4096;
+};
+
+struct ModelConfig {
+  std::string model_type = "deepseek_v3";
+  int64_t vocab_size = 0, hidden_size = 128, intermediate_size = 384, moe_intermediate_size = 64;
+  int64_t num_hidden_layers = 4, num_nextn_predict_layers = 0, num_attention_heads = 4;
+  int64_t n_shared_experts = 1, n_routed_experts = 16, num_experts_per_tok = 2;
+  int64_t n_group = 1, topk_group = 1, first_k_dense_replace = 1, moe_layer_freq = 1;
+  std::string topk_method = "noaux_tc", scoring_func = "sigmoid";
+  bool norm_topk_prob = true, tie_word_embeddings = false;
+  double routed_scaling_factor = 1, aux_loss_alpha = 0;
+  int64_t q_lora_rank = 0, kv_lora_rank = 32, qk_nope_head_dim = 32, qk_rope_head_dim = 16, v_head_dim = 32;
+  int64_t max_position_embeddings = 4096;
+  double rms_norm_eps = 1e-6, initializer_range = 0.02, rope_theta = 10000;
+  RopeScaling rope_scaling;
+  // Ours: how token i of a sequence is placed. "ordinary": at i. "randomised": at the i-th of a sorted random subset of
+  // [0, position_range), for length generalisation (Ruoss et al. 2023). "none": no rotation at all (NoPE).
+  std::string position_mode = "ordinary";
+  int64_t position_range = 0;
+  int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
+
+  void ListFields(Fields& fields);
+
+  int64_t qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
+  bool is_v2() const { return model_type == "deepseek_v2"; }
+  bool HasMoe(int64_t layer) const {
+    return n_routed_experts > 0 && layer >= first_k_dense_replace && layer % moe_layer_freq == 0;
+  }
+  bool HasRouterBias() const { return topk_method == "noaux_tc"; }
+  // 1/sqrt(qk_head_dim), times YaRN's mscale² (spec: V2 report, Hugging Face's attention scaling).
+  double SoftmaxScale() const;
+  int64_t CacheBytesPerToken(int64_t element_bytes) const;  // of the latent cache, main layers
+
+  // Throws Error (usage) naming the key: sizes that don't divide, top-k over the number of experts, and so on.
+  // `where` is the file or recipe section the config came from.
+  void Validate(std::string_view where) const;
+};
+
+// Reads config.json. Keys that are missing keep Hugging Face's defaults for the model type; a key whose meaning would change
+// the arithmetic and that is not supported is refused by name.
+ModelConfig ReadModelConfig(const std::filesystem::path& path);
+std::string WriteModelConfig(ModelConfig config);  // JSON text, loadable by transformers
+
+}  // namespace sputnik

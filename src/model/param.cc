@@ -1,0 +1,200 @@
+#include "model/param.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/elementary.h"
+#include "base/error.h"
+#include "base/random.h"
+
+namespace sputnik {
+namespace {
+
+class SpecList {
+ public:
+  explicit SpecList(const ModelConfig& config) : c_(config) {}
+
+  std::vector<ParamSpec> Build() {
+    Add("model.embed_tokens.weight", {c_.vocab_size, c_.hidden_size}, ParamRole::kEmbedding);
+    for (int64_t layer = 0; layer < c_.num_hidden_layers; ++layer) AddBlock(layer, c_.HasMoe(layer));
+    Add("model.norm.weight", {c_.hidden_size}, ParamRole::kGain);
+    if (!c_.tie_word_embeddings) Add("lm_head.weight", {c_.vocab_size, c_.hidden_size}, ParamRole::kHead);
+    mtp_ = true;
+    for (int64_t depth = 0; depth < c_.num_nextn_predict_layers; ++depth) {
+      const int64_t layer = c_.num_hidden_layers + depth;
+      const std::string prefix = fmt::format("model.layers.{}.", layer);
+      Add(prefix + "enorm.weight", {c_.hidden_size}, ParamRole::kGain);
+      Add(prefix + "hnorm.weight", {c_.hidden_size}, ParamRole::kGain);
+      Add(prefix + "eh_proj.weight", {c_.hidden_size, 2 * c_.hidden_size}, ParamRole::kMatrix);
+      AddBlock(layer, c_.n_routed_experts > 0);
+      Add(prefix + "shared_head.norm.weight", {c_.hidden_size}, ParamRole::kGain);
+    }
+    return std::move(list_);
+  }
+
+ private:
+  void Add(std::string name, std::vector<int64_t> shape, ParamRole role, bool routed = false) {
+    list_.push_back({std::move(name), std::move(shape), role, routed, mtp_});
+  }
+
+  void AddMlp(const std::string& prefix, int64_t width, bool routed) {
+    Add(prefix + "gate_proj.weight", {width, c_.hidden_size}, ParamRole::kMatrix, routed);
+    Add(prefix + "up_proj.weight", {width, c_.hidden_size}, ParamRole::kMatrix, routed);
+    Add(prefix + "down_proj.weight", {c_.hidden_size, width}, ParamRole::kMatrix, routed);
+  }
+
+  void AddBlock(int64_t layer, bool moe) {
+    const std::string prefix = fmt::format("model.layers.{}.", layer), attention = prefix + "self_attn.";
+    const int64_t d = c_.hidden_size, q = c_.num_attention_heads * c_.qk_head_dim();
+    Add(prefix + "input_layernorm.weight", {d}, ParamRole::kGain);
+    if (c_.q_lora_rank > 0) {
+      Add(attention + "q_a_proj.weight", {c_.q_lora_rank, d}, ParamRole::kMatrix);
+    } else {
+      Add(attention + "q_proj.weight", {q, d}, ParamRole::kMatrix);
+    }
+    Add(attention + "kv_a_proj_with_mqa.weight", {c_.kv_lora_rank + c_.qk_rope_head_dim, d}, ParamRole::kMatrix);
+    if (c_.q_lora_rank > 0) {
+      Add(attention + "q_a_layernorm.weight", {c_.q_lora_rank}, ParamRole::kGain);
+      Add(attention + "q_b_proj.weight", {q, c_.q_lora_rank}, ParamRole::kMatrix);
+    }
+    Add(attention + "kv_a_layernorm.weight", {c_.kv_lora_rank}, ParamRole::kGain);
+    Add(attention + "kv_b_proj.weight",
+        {c_.num_attention_heads * (c_.qk_nope_head_dim + c_.v_head_dim), c_.kv_lora_rank}, ParamRole::kMatrix);
+    Add(attention + "o_proj.weight", {d, c_.num_attention_heads * c_.v_head_dim}, ParamRole::kMatrix);
+    Add(prefix + "post_attention_layernorm.weight", {d}, ParamRole::kGain);
+    if (!moe) return AddMlp(prefix + "mlp.", c_.intermediate_size, false);
+    Add(prefix + "mlp.gate.weight", {c_.n_routed_experts, d}, ParamRole::kMatrix);
+    if (c_.HasRouterBias()) {
+      Add(prefix + "mlp.gate.e_score_correction_bias", {c_.n_routed_experts}, ParamRole::kRouterBias);
+    }
+    if (c_.n_shared_experts > 0) {
+      AddMlp(prefix + "mlp.shared_experts.", c_.n_shared_experts * c_.moe_intermediate_size, false);
+    }
+    for (int64_t expert = 0; expert < c_.n_routed_experts; ++expert) {
+      AddMlp(fmt::format("{}mlp.experts.{}.", prefix, expert), c_.moe_intermediate_size, true);
+    }
+  }
+
+  const ModelConfig& c_;
+  bool mtp_ = false;
+  std::vector<ParamSpec> list_;
+};
+
+bool Contains(const std::string& name, std::string_view part) { return name.find(part) != std::string::npos; }
+
+DType TypeOf(const ParamSpec& spec, DType dtype) { return spec.role == ParamRole::kRouterBias ? DType::kF32 : dtype; }
+
+Tensor MakeTensor(void* data, DType dtype, const std::vector<int64_t>& shape, GradientSlot* slot) {
+  return shape.size() == 1 ? Tensor(data, dtype, {shape[0]}, slot) : Tensor(data, dtype, {shape[0], shape[1]}, slot);
+}
+
+uint64_t HashName(const std::string& name) {
+  uint64_t hash = 0;
+  for (const char c : name) hash = HashCombine(hash, static_cast<unsigned char>(c));
+  return hash;
+}
+
+}  // namespace
+
+int64_t ParamSpec::elements() const {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+std::vector<ParamSpec> ListParams(const ModelConfig& config) { return SpecList(config).Build(); }
+
+ParamCounts CountParams(const ModelConfig& config) {
+  ParamCounts counts;
+  for (const ParamSpec& spec : ListParams(config)) {
+    const int64_t n = spec.elements();
+    if (spec.mtp) {
+      counts.mtp += n;
+      continue;
+    }
+    counts.total += n;
+    const std::string& name = spec.name;
+    if (spec.role == ParamRole::kEmbedding) counts.embedding += n;
+    else if (spec.role == ParamRole::kHead) counts.head += n;
+    else if (spec.role == ParamRole::kGain) counts.norms += n;
+    else if (Contains(name, ".self_attn.")) counts.attention += n;
+    else if (Contains(name, ".mlp.gate.")) counts.router += n;
+    else if (Contains(name, ".shared_experts.")) counts.shared_experts += n;
+    else if (spec.routed_expert) counts.routed_experts += n;
+    else counts.dense_ffn += n;
+  }
+  const int64_t used = config.n_routed_experts > 0
+                           ? counts.routed_experts / config.n_routed_experts * config.num_experts_per_tok
+                           : 0;
+  counts.active = counts.total - counts.routed_experts + used;
+  if (!config.tie_word_embeddings) counts.active -= counts.embedding;
+  return counts;
+}
+
+Params::Params(const ModelConfig& config, DType dtype, bool with_gradients) : dtype_(dtype) {
+  std::vector<ParamSpec> specs = ListParams(config);
+  for (const ParamSpec& spec : specs) bytes_ += spec.elements() * SizeOf(TypeOf(spec, dtype));
+  values_ = std::make_unique<std::byte[]>(static_cast<size_t>(bytes_));
+  if (with_gradients) {
+    gradients_ = std::make_unique<std::byte[]>(static_cast<size_t>(bytes_));
+    slots_ = std::make_unique<GradientSlot[]>(specs.size());
+  }
+  int64_t offset = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    ParamSpec& spec = specs[i];
+    const DType type = TypeOf(spec, dtype);
+    GradientSlot* slot = nullptr;
+    if (with_gradients && spec.role != ParamRole::kRouterBias) {
+      // A joined view reaches past this parameter into its neighbour, whose gradient lies next to it just the same.
+      slots_[i] = {.data = gradients_.get() + offset, .elements = spec.elements(), .dtype = type};
+      slot = &slots_[i];
+    }
+    Tensor tensor = MakeTensor(values_.get() + offset, type, spec.shape, slot);
+    offset += spec.elements() * SizeOf(type);
+    list_.push_back({std::move(spec), tensor});
+  }
+}
+
+const Tensor& Params::Get(const std::string& name) const {
+  const auto found = std::find_if(list_.begin(), list_.end(), [&](const Param& p) { return p.spec.name == name; });
+  if (found == list_.end()) CheckFailed(__FILE__, __LINE__, "parameter exists", name);
+  return found->tensor;
+}
+
+Tensor Params::Join(const std::string& first, const std::string& second) const {
+  const Tensor& a = Get(first);
+  const Tensor& b = Get(second);
+  CHECK_EQ(a.size(1), b.size(1));
+  CHECK(static_cast<std::byte*>(a.data()) + a.elements() * SizeOf(a.dtype()) == b.data());
+  const auto index = static_cast<size_t>(
+      std::find_if(list_.begin(), list_.end(), [&](const Param& p) { return p.spec.name == first; }) - list_.begin());
+  return Tensor(a.data(), a.dtype(), {a.size(0) + b.size(0), a.size(1)}, slots_ ? &slots_[index] : nullptr);
+}
+
+Tensor Params::Gradient(const Param& param) const {
+  CHECK(has_gradients());
+  const auto* base = static_cast<const std::byte*>(param.tensor.data());
+  return MakeTensor(gradients_.get() + (base - values_.get()), param.tensor.dtype(), param.spec.shape, nullptr);
+}
+
+void Params::ClearGradients() {
+  if (gradients_) std::memset(gradients_.get(), 0, static_cast<size_t>(bytes_));
+}
+
+void Params::Initialise(const ModelConfig& config, uint64_t seed) {
+  for (Param& param : list_) {
+    const int64_t n = param.spec.elements();
+    Random random(seed, kStreamInit, HashName(param.spec.name));
+    const bool gain = param.spec.role == ParamRole::kGain, bias = param.spec.role == ParamRole::kRouterBias;
+    for (int64_t i = 0; i < n; ++i) {
+      const double value = gain ? 1.0 : bias ? 0.0 : config.initializer_range * random.Normal();
+      if (param.tensor.dtype() == DType::kF64) {
+        param.tensor.as<double>()[i] = value;
+      } else {
+        param.tensor.as<float>()[i] = static_cast<float>(value);
+      }
+    }
+  }
+}
+
+}  // namespace sputnik

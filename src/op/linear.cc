@@ -1,0 +1,107 @@
+#include "op/linear.h"
+
+#include <algorithm>
+
+namespace sputnik {
+namespace {
+
+LinearArgs ArgsFor(const Tensor& x, const Tensor& w, const Tensor& y) {
+  return {.dtype = x.dtype(), .weight_dtype = w.dtype(), .rows = x.size(0), .outputs = w.size(0), .inputs = w.size(1),
+          .x = x.data(), .x_stride = x.stride(0), .w = w.data(), .w_stride = w.stride(0), .y = y.data(),
+          .y_stride = y.stride(0)};
+}
+
+struct Grouped {
+  int64_t groups;
+  const int32_t* group_start;
+  void** pointers;
+};
+
+GroupedLinearArgs ArgsFor(const Grouped& grouped, const Tensor& x, const Tensor& w0, const Tensor& y) {
+  return {.dtype = x.dtype(), .weight_dtype = w0.dtype(), .groups = grouped.groups, .group_start = grouped.group_start,
+          .outputs = w0.size(0), .inputs = w0.size(1), .x = x.data(), .x_stride = x.stride(0), .w = grouped.pointers,
+          .w_stride = w0.stride(0), .y = y.data(), .y_stride = y.stride(0)};
+}
+
+}  // namespace
+
+Tensor Linear(Pass& pass, const Tensor& x, const Tensor& w) {
+  CHECK_EQ(x.rank(), 2);
+  CHECK_EQ(w.rank(), 2);
+  CHECK_EQ(x.size(1), w.size(1));
+  Tensor y = pass.New(x.dtype(), {x.size(0), w.size(0)});
+  pass.kernels.linear(ArgsFor(x, w, y), pass.pool);
+  pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, x, w, y] {
+    const Tensor dy = y.Gradient(arena);
+    if (x.has_gradient()) {
+      LinearArgs args = ArgsFor(x.Gradient(arena), w, dy);
+      args.accumulate = true;
+      kernels.linear_backward_input(args, pool);
+    }
+    if (w.has_gradient()) {
+      LinearArgs args = ArgsFor(x, w.Gradient(arena), dy);
+      args.accumulate = true;
+      kernels.linear_backward_weight(args, pool);
+    }
+  });
+  return y;
+}
+
+Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const Tensor> w) {
+  CHECK(!w.empty());
+  CHECK_EQ(group_start.size(), w.size() + 1);
+  const Tensor w0 = w[0];
+  const auto groups = static_cast<int64_t>(w.size());
+  Tensor y = pass.New(x.dtype(), {x.size(0), w0.size(0)});
+  const Grouped weights{groups, group_start.data(), pass.arena.New<void*>(groups)};
+  for (int64_t g = 0; g < groups; ++g) weights.pointers[g] = w[static_cast<size_t>(g)].data();
+  pass.kernels.grouped_linear(ArgsFor(weights, x, w0, y), pass.pool);
+  if (!pass.recording()) return y;
+  Grouped gradients = weights;
+  const bool learns = w0.has_gradient();
+  if (learns) {
+    gradients.pointers = pass.arena.New<void*>(groups);
+    for (int64_t g = 0; g < groups; ++g) {
+      gradients.pointers[g] = w[static_cast<size_t>(g)].Gradient(pass.arena).data();
+    }
+  }
+  pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, x, y, w0, weights, gradients, learns] {
+    const Tensor dy = y.Gradient(arena);
+    if (x.has_gradient()) {
+      GroupedLinearArgs args = ArgsFor(weights, x.Gradient(arena), w0, dy);
+      args.accumulate = true;
+      kernels.grouped_linear_backward_input(args, pool);
+    }
+    if (learns) {
+      GroupedLinearArgs args = ArgsFor(gradients, x, w0, dy);
+      args.accumulate = true;
+      kernels.grouped_linear_backward_weight(args, pool);
+    }
+  });
+  return y;
+}
+
+void HeadwiseDown(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
+  CHECK(!pass.recording());
+  for (int64_t h = 0; h < w.size(0); ++h) {
+    // y = x · w[h] is linear_backward_input, whose output it calls x and whose input it calls y.
+    pass.kernels.linear_backward_input(
+        {.dtype = x.dtype(), .weight_dtype = w.dtype(), .rows = x.size(0), .outputs = w.size(1), .inputs = w.size(2),
+         .x = y.Slice(1, h, 1).data(), .x_stride = y.stride(0), .w = w.Slice(0, h, 1).data(), .w_stride = w.stride(1),
+         .y = x.Slice(1, h, 1).data(), .y_stride = x.stride(0)},
+        pass.pool);
+  }
+}
+
+void HeadwiseUp(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
+  CHECK(!pass.recording());
+  for (int64_t h = 0; h < w.size(0); ++h) {
+    pass.kernels.linear(
+        {.dtype = x.dtype(), .weight_dtype = w.dtype(), .rows = x.size(0), .outputs = w.size(1), .inputs = w.size(2),
+         .x = x.Slice(1, h, 1).data(), .x_stride = x.stride(0), .w = w.Slice(0, h, 1).data(), .w_stride = w.stride(1),
+         .y = y.Slice(1, h, 1).data(), .y_stride = y.stride(0)},
+        pass.pool);
+  }
+}
+
+}  // namespace sputnik
