@@ -133,7 +133,13 @@ ParamCounts CountParams(const ModelConfig& config) {
 
 Params::Params(const ModelConfig& config, DType dtype, bool with_gradients) : dtype_(dtype) {
   std::vector<ParamSpec> specs = ListParams(config);
-  for (const ParamSpec& spec : specs) bytes_ += spec.elements() * SizeOf(TypeOf(spec, dtype));
+  // Router biases keep float32 beside float64 weights, so they lie behind all others, where alignment is safe.
+  int64_t bias_offset = 0;
+  for (const ParamSpec& spec : specs) {
+    const int64_t bytes = spec.elements() * SizeOf(TypeOf(spec, dtype));
+    bytes_ += bytes;
+    if (spec.role != ParamRole::kRouterBias) bias_offset += bytes;
+  }
   values_ = std::make_unique<std::byte[]>(static_cast<size_t>(bytes_));
   if (with_gradients) {
     gradients_ = std::make_unique<std::byte[]>(static_cast<size_t>(bytes_));
@@ -143,14 +149,15 @@ Params::Params(const ModelConfig& config, DType dtype, bool with_gradients) : dt
   for (size_t i = 0; i < specs.size(); ++i) {
     ParamSpec& spec = specs[i];
     const DType type = TypeOf(spec, dtype);
+    int64_t& next = spec.role == ParamRole::kRouterBias ? bias_offset : offset;
     GradientSlot* slot = nullptr;
     if (with_gradients && spec.role != ParamRole::kRouterBias) {
       // A joined view reaches past this parameter into its neighbour, whose gradient lies next to it just the same.
-      slots_[i] = {.data = gradients_.get() + offset, .elements = spec.elements(), .dtype = type};
+      slots_[i] = {.data = gradients_.get() + next, .elements = spec.elements(), .dtype = type};
       slot = &slots_[i];
     }
-    Tensor tensor = MakeTensor(values_.get() + offset, type, spec.shape, slot);
-    offset += spec.elements() * SizeOf(type);
+    Tensor tensor = MakeTensor(values_.get() + next, type, spec.shape, slot);
+    next += spec.elements() * SizeOf(type);
     list_.push_back({std::move(spec), tensor});
   }
 }

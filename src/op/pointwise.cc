@@ -86,6 +86,16 @@ Tensor JoinKeys(Pass& pass, const Tensor& k_nope, const Tensor& k_rope) {
   return k;
 }
 
+void CopyHeads(Pass& pass, const Tensor& from, const Tensor& to) {
+  CHECK(!pass.recording());
+  for (int64_t h = 0; h < from.size(1); ++h) {
+    pass.kernels.copy({.dtype = from.dtype(), .rows = from.size(0), .columns = from.size(2),
+                       .a = from.Slice(1, h, 1).data(), .a_stride = from.stride(0), .y = to.Slice(1, h, 1).data(),
+                       .y_stride = to.stride(0)},
+                      pass.pool);
+  }
+}
+
 void StoreRows(Pass& pass, const Tensor& y, const int32_t* index, const Tensor& x) {
   CHECK(!pass.recording());
   CHECK_EQ(x.size(1), y.size(1));

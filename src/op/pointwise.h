@@ -19,6 +19,9 @@ Tensor Gather(Pass& pass, const Tensor& x, const int32_t* index, int64_t rows);
 // k_nope [N, H, a] (a view), k_rope [N, b] → [N, H, a + b].
 Tensor JoinKeys(Pass& pass, const Tensor& k_nope, const Tensor& k_rope);
 
+// to = from, both [N, H, width] views; records nothing.
+void CopyHeads(Pass& pass, const Tensor& from, const Tensor& to);
+
 // x[index[i]] = y[i] for rows of a cache; records nothing.
 void StoreRows(Pass& pass, const Tensor& y, const int32_t* index, const Tensor& x);
 

@@ -1,0 +1,59 @@
+// One transformer block of DeepSeek-V2/V3: x += attention(norm(x)); x += feed-forward(norm(x)).
+#pragma once
+
+#include <vector>
+
+#include "model/config.h"
+#include "model/kv_cache.h"
+#include "model/param.h"
+#include "op/attention.h"
+#include "op/moe.h"
+#include "op/pass.h"
+
+namespace sputnik {
+
+// What all blocks share about the batch of one forward; arrays lie in the arena.
+struct ForwardContext {
+  const int32_t* positions = nullptr;        // [N]; null: no rotation
+  Tensor rotary;                             // table of rotations
+  AttentionLayout layout;
+  std::span<const int32_t> sequence_start;   // [S+1]
+  KvCache* cache = nullptr;
+  const int32_t* cache_rows = nullptr;       // [N] cache row that each token writes
+  double balance_weight = 0;                 // aux_loss_alpha / tokens in the step
+  std::vector<std::vector<int64_t>>* loads = nullptr;  // per layer and expert, how many tokens chose it; added to
+  double* balance_loss = nullptr;            // added to
+};
+
+struct MlaWeights {
+  Tensor input_projection;  // [q_proj or q_a_proj | kv_a_proj_with_mqa], joined
+  Tensor q_a_norm, q_b;     // with query compression only
+  Tensor kv_a_norm, kv_b, o;
+};
+
+struct FfnWeights {
+  Tensor gate_up;  // [2·width, d], joined
+  Tensor down;     // [d, width]
+};
+
+struct MoeWeights {
+  Tensor gate, bias;  // bias float32, or undefined
+  FfnWeights shared;  // undefined tensors: no shared experts
+  std::vector<Tensor> gate_up, down;
+};
+
+struct BlockWeights {
+  int64_t layer = 0;
+  Tensor attention_norm, ffn_norm;
+  MlaWeights mla;
+  bool has_moe = false;
+  FfnWeights ffn;
+  MoeWeights moe;
+};
+
+BlockWeights CollectBlock(const ModelConfig& config, const Params& params, int64_t layer, bool has_moe);
+
+Tensor Block(Pass& pass, const ModelConfig& config, const BlockWeights& weights, const ForwardContext& context,
+             const Tensor& x);
+
+}  // namespace sputnik

@@ -1,0 +1,10 @@
+// Dense SwiGLU feed-forward: W_down( silu(W_gate x) ⊙ W_up x ).
+#pragma once
+
+#include "model/block.h"
+
+namespace sputnik {
+
+Tensor Ffn(Pass& pass, const FfnWeights& weights, const Tensor& x);  // [N, d] → [N, d]
+
+}  // namespace sputnik
