@@ -21,8 +21,8 @@ struct Machine {
 
 class Pass {
  public:
-  Pass(const Machine& machine, Arena& arena, Tape* tape = nullptr)
-      : kernels(machine.kernels), pool(machine.pool), arena(arena), tape_(tape) {}
+  Pass(const Machine& machine, Arena& memory, Tape* tape = nullptr)
+      : kernels(machine.kernels), pool(machine.pool), arena(memory), tape_(tape) {}
 
   const Kernels& kernels;
   ThreadPool& pool;
