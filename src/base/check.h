@@ -18,18 +18,18 @@ template <class A, class B>
 
 }  // namespace sputnik
 
-#define CHECK(condition)                                                    \
-  do {                                                                      \
-    if (!(condition)) [[unlikely]]                                          \
-      ::sputnik::CheckFailed(__FILE__, __LINE__, #condition, "");           \
+#define CHECK(condition)                                          \
+  do {                                                            \
+    if (!(condition)) [[unlikely]]                                \
+      ::sputnik::CheckFailed(__FILE__, __LINE__, #condition, ""); \
   } while (false)
 
-#define SPUTNIK_CHECK_COMPARE(a, op, b)                                                                    \
-  do {                                                                                                     \
-    const auto& check_a = (a);                                                                             \
-    const auto& check_b = (b);                                                                             \
-    if (!(check_a op check_b)) [[unlikely]]                                                                \
-      ::sputnik::CheckComparisonFailed(__FILE__, __LINE__, #a " " #op " " #b, check_a, check_b);           \
+#define SPUTNIK_CHECK_COMPARE(a, op, b)                                                          \
+  do {                                                                                           \
+    const auto& check_a = (a);                                                                   \
+    const auto& check_b = (b);                                                                   \
+    if (!(check_a op check_b)) [[unlikely]]                                                      \
+      ::sputnik::CheckComparisonFailed(__FILE__, __LINE__, #a " " #op " " #b, check_a, check_b); \
   } while (false)
 
 #define CHECK_EQ(a, b) SPUTNIK_CHECK_COMPARE(a, ==, b)

@@ -1,7 +1,7 @@
 // Named settings of a struct, listed once. A config struct has one member function
 //     void ListFields(Fields& fields) { fields.Add("lr", &lr, "peak learning rate"); ... }
-// and gets from it: reading TOML with line numbers and nearest-name errors, --set overrides, the resolved recipe, JSON in
-// Hugging Face style, and help text.
+// and gets from it: reading TOML with line numbers and nearest-name errors, --set overrides, the resolved recipe, JSON
+// in Hugging Face style, and help text.
 #pragma once
 
 #include <cstdint>

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -19,17 +21,52 @@ namespace fs = std::filesystem;
 
 std::string Reason() { return std::strerror(errno); }
 
+// Closes on leaving the scope unless released: constructors that throw have no destructor to do it.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  bool ok() const { return fd_ >= 0; }
+  int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
 void WriteAll(int fd, const char* data, size_t bytes, const fs::path& path) {
   while (bytes > 0) {
     const ssize_t written = ::write(fd, data, bytes);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
+      const bool full = errno == ENOSPC || errno == EDQUOT;
       ThrowFailure("{}: cannot write: {}{}", path.string(), Reason(),
-                   errno == ENOSPC ? "; free some space and start again with --resume" : "");
+                   full ? "; free some space and start again with --resume" : "");
     }
     data += written;
     bytes -= static_cast<size_t>(written);
   }
+}
+
+// The length of the whole lines among the first `bytes` of a file: what a crash left of an unfinished one is not
+// counted.
+int64_t BytesOfWholeLines(int fd, int64_t bytes, const fs::path& path) {
+  char block[4096];
+  while (bytes > 0) {
+    const int64_t length = std::min<int64_t>(bytes, sizeof block);
+    const ssize_t got = ::pread(fd, block, static_cast<size_t>(length), bytes - length);
+    if (got != length) ThrowFailure("{}: cannot read: {}", path.string(), got < 0 ? Reason() : "it was cut short");
+    for (int64_t i = length; i > 0; --i) {
+      if (block[i - 1] == '\n') return bytes - length + i;
+    }
+    bytes -= length;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -60,10 +97,17 @@ AtomicFileWriter::~AtomicFileWriter() {
 
 void AtomicFileWriter::Write(const void* data, size_t bytes) {
   constexpr size_t kBuffer = size_t{1} << 20;
-  buffer_.append(static_cast<const char*>(data), bytes);
-  if (buffer_.size() < kBuffer) return;
-  WriteAll(fd_, buffer_.data(), buffer_.size(), temporary_);
-  buffer_.clear();
+  CHECK_GE(fd_, 0);
+  if (buffer_.size() + bytes >= kBuffer) {
+    WriteAll(fd_, buffer_.data(), buffer_.size(), temporary_);
+    buffer_.clear();
+  }
+  // A tensor of gigabytes goes straight through; only small pieces are gathered.
+  if (bytes >= kBuffer) {
+    WriteAll(fd_, static_cast<const char*>(data), bytes, temporary_);
+  } else {
+    buffer_.append(static_cast<const char*>(data), bytes);
+  }
 }
 
 void AtomicFileWriter::Overwrite(int64_t offset, const void* data, size_t bytes) {
@@ -90,15 +134,18 @@ void AtomicFileWriter::Commit() {
 }
 
 LineAppender::LineAppender(fs::path path, int64_t keep_bytes) : path_(std::move(path)) {
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd_ < 0) ThrowFailure("{}: cannot open for appending: {}", path_.string(), Reason());
+  Descriptor file(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!file.ok()) ThrowFailure("{}: cannot open for appending: {}", path_.string(), Reason());
   struct stat status {};
-  if (::fstat(fd_, &status) != 0) ThrowFailure("{}: cannot stat: {}", path_.string(), Reason());
-  bytes_ = status.st_size;
-  if (keep_bytes >= 0 && keep_bytes < bytes_) {
-    if (::ftruncate(fd_, keep_bytes) != 0) ThrowFailure("{}: cannot truncate: {}", path_.string(), Reason());
-    bytes_ = keep_bytes;
+  if (::fstat(file.get(), &status) != 0) ThrowFailure("{}: cannot stat: {}", path_.string(), Reason());
+  if (S_ISREG(status.st_mode)) {
+    const int64_t kept = keep_bytes < 0 ? status.st_size : std::min<int64_t>(keep_bytes, status.st_size);
+    bytes_ = BytesOfWholeLines(file.get(), kept, path_);
+    if (bytes_ < status.st_size && ::ftruncate(file.get(), bytes_) != 0) {
+      ThrowFailure("{}: cannot truncate: {}", path_.string(), Reason());
+    }
   }
+  fd_ = file.Release();
 }
 
 LineAppender::~LineAppender() {
@@ -108,7 +155,13 @@ LineAppender::~LineAppender() {
 void LineAppender::Append(std::string_view line) {
   std::string text(line);
   text += '\n';
-  WriteAll(fd_, text.data(), text.size(), path_);
+  try {
+    WriteAll(fd_, text.data(), text.size(), path_);
+  } catch (const Error&) {
+    // Half a line would spoil the next one. If cutting it off fails too, the next opening does it.
+    [[maybe_unused]] const int result = ::ftruncate(fd_, bytes_);
+    throw;
+  }
   bytes_ += static_cast<int64_t>(text.size());
 }
 
@@ -117,24 +170,19 @@ void LineAppender::Sync() {
 }
 
 MappedFile::MappedFile(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) ThrowBadInput("{}: cannot open: {}", path.string(), Reason());
+  // Not blocking, or opening a named pipe would wait for its writer before it can be refused.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.ok()) ThrowBadInput("{}: cannot open: {}", path.string(), Reason());
   struct stat status {};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(fd);
-    ThrowBadInput("{}: not a regular file", path.string());
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    ThrowBadInput("{}: not a regular file{}", path.string(), S_ISDIR(status.st_mode) ? " but a folder" : "");
   }
   const auto size = static_cast<size_t>(status.st_size);
   if (size > 0) {
-    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) {
-      const std::string reason = Reason();
-      ::close(fd);
-      ThrowFailure("{}: cannot map into memory: {}", path.string(), reason);
-    }
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (data == MAP_FAILED) ThrowFailure("{}: cannot map into memory: {}", path.string(), Reason());
     bytes_ = {static_cast<const std::byte*>(data), size};
   }
-  ::close(fd);
 }
 
 MappedFile::~MappedFile() {
@@ -150,38 +198,35 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 void SyncDirectory(const fs::path& directory) {
   const fs::path& name = directory.empty() ? fs::path(".") : directory;
-  const int fd = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) ThrowFailure("{}: cannot open the directory: {}", name.string(), Reason());
-  const bool synced = ::fsync(fd) == 0;
-  const std::string reason = synced ? "" : Reason();
-  ::close(fd);
-  if (!synced) ThrowFailure("{}: cannot sync the directory: {}", name.string(), reason);
+  const Descriptor file(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!file.ok()) ThrowFailure("{}: cannot open the directory: {}", name.string(), Reason());
+  // Some network file systems cannot sync a directory and say so with EINVAL; their renames are durable by themselves.
+  if (::fsync(file.get()) != 0 && errno != EINVAL) {
+    ThrowFailure("{}: cannot sync the directory: {}", name.string(), Reason());
+  }
 }
 
 void SyncFile(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) ThrowFailure("{}: cannot open: {}", path.string(), Reason());
-  const bool synced = ::fsync(fd) == 0;
-  const std::string reason = synced ? "" : Reason();
-  ::close(fd);
-  if (!synced) ThrowFailure("{}: cannot sync: {}", path.string(), reason);
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.ok()) ThrowFailure("{}: cannot open: {}", path.string(), Reason());
+  if (::fsync(file.get()) != 0) ThrowFailure("{}: cannot sync: {}", path.string(), Reason());
 }
 
 FolderLock::FolderLock(const fs::path& folder) {
   const fs::path path = folder / ".lock";
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd_ < 0) ThrowFailure("{}: cannot create: {}", path.string(), Reason());
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+  Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!file.ok()) ThrowFailure("{}: cannot create: {}", path.string(), Reason());
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) ThrowFailure("{}: cannot lock: {}", path.string(), Reason());
     char holder[32] = {};
-    const ssize_t length = ::read(fd_, holder, sizeof holder - 1);
-    ::close(fd_);
+    const ssize_t length = ::read(file.get(), holder, sizeof holder - 1);
     ThrowUsage("{}: another run (process {}) is writing to this folder; wait for it, or give another one with --out",
                folder.string(), length > 0 ? holder : "unknown");
   }
   const std::string pid = std::to_string(::getpid());
-  if (::ftruncate(fd_, 0) != 0 || ::write(fd_, pid.data(), pid.size()) < 0) {
-    ThrowFailure("{}: cannot write: {}", path.string(), Reason());
-  }
+  if (::ftruncate(file.get(), 0) != 0) ThrowFailure("{}: cannot truncate: {}", path.string(), Reason());
+  WriteAll(file.get(), pid.data(), pid.size(), path);
+  fd_ = file.Release();
 }
 
 FolderLock::~FolderLock() {

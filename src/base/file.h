@@ -35,10 +35,12 @@ class AtomicFileWriter {
   std::string buffer_;
 };
 
-// Appends lines to a log that survives a crash up to the last whole line. Sync() makes what was written durable.
+// Appends lines to a log that survives a crash up to the last whole line: half a line, left by a crash or a full disk,
+// is cut off. Sync() makes what was written durable.
 class LineAppender {
  public:
-  // Opens for appending; `keep_bytes` first truncates the file to that length (a resumed run drops later lines).
+  // Opens for appending; `keep_bytes` first truncates the file to that length (a resumed run drops later lines). A
+  // shorter file stays as it is: bytes() says how much is there.
   explicit LineAppender(std::filesystem::path path, int64_t keep_bytes = -1);
   ~LineAppender();
   LineAppender(const LineAppender&) = delete;

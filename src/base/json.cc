@@ -14,7 +14,12 @@ Json ParseJson(std::string_view text, std::string_view source) {
     };
     return Json::parse(text.begin(), text.end(), limit_depth);
   } catch (const Json::exception& e) {
-    ThrowBadInput("{}: not valid JSON: {}", source, e.what());
+    // The parser's text quotes the whole offending token, which may be the rest of the file.
+    constexpr size_t kLongest = 240;
+    std::string_view reason = e.what();
+    if (const size_t tag = reason.find("] "); tag != reason.npos) reason.remove_prefix(tag + 2);
+    const bool cut = reason.size() > kLongest;
+    ThrowBadInput("{}: not valid JSON: {}{}", source, reason.substr(0, kLongest), cut ? "…" : "");
   }
 }
 

@@ -1,5 +1,5 @@
-// JSON, by nlohmann's library. Read with Json (keys sorted; parsing is linear); write with OrderedJson where people read
-// the result. Heavy to compile: include in .cc files only.
+// JSON, by nlohmann's library. Read with Json (keys sorted; parsing is linear); write with OrderedJson where people
+// read the result. Heavy to compile: include in .cc files only.
 #pragma once
 
 #include <filesystem>

@@ -43,14 +43,17 @@ double Random::Normal() {
 
 uint64_t PermutedIndex(uint64_t n, uint64_t i, uint64_t key) {
   CHECK_LT(i, n);
-  // The network permutes [0, 2^(2*half)), the smallest such range that holds n; places outside [0, n) are walked through.
-  const int half = (std::bit_width(n - 1) + 1) / 2;
+  // Rounds use keys far apart: with key + round, neighbouring keys would share five of their six rounds and their
+  // permutations would be each other's, shifted by a round.
+  // The network permutes [0, 2^(2*half)), the smallest such range that holds n; places outside [0, n) are walked
+  // through.
+  const int half = (static_cast<int>(std::bit_width(n - 1)) + 1) / 2;
   if (half == 0) return 0;
   const uint64_t mask = (uint64_t{1} << half) - 1;
   do {
     uint64_t left = i >> half, right = i & mask;
     for (uint64_t round = 0; round < 6; ++round) {
-      const uint64_t next = left ^ (HashCombine(key + round, right) & mask);
+      const uint64_t next = left ^ (HashCombine(key + round * kGolden, right) & mask);
       left = right;
       right = next;
     }

@@ -1,6 +1,6 @@
-// Counter-based random numbers: what is drawn is a pure function of (seed, stream, step, how many were drawn before), so
-// a sample never depends on its neighbours or on how often something else was drawn, and nothing needs to be saved but
-// these numbers. The mixer is SplitMix64's finaliser (Steele, Lea, Flood 2014), applied to a key and a counter.
+// Counter-based random numbers: what is drawn is a pure function of (seed, stream, step, how many were drawn before),
+// so a sample never depends on its neighbours or on how often something else was drawn, and nothing needs to be saved
+// but these numbers. The mixer is SplitMix64's finaliser (Steele, Lea, Flood 2014), applied to a key and a counter.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ class Random {
   Random(uint64_t seed, uint64_t stream, uint64_t step = 0);
 
   uint64_t Next();
-  double Uniform();              // [0, 1), 53 random bits
-  uint64_t Below(uint64_t n);    // [0, n), unbiased; n > 0
-  double Normal();               // mean 0, variance 1, by Box and Muller
+  double Uniform();            // [0, 1), 53 random bits
+  uint64_t Below(uint64_t n);  // [0, n), unbiased; n > 0
+  double Normal();             // mean 0, variance 1, by Box and Muller
 
  private:
   uint64_t key_;

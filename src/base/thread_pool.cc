@@ -3,9 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -17,7 +17,23 @@ namespace {
 // Long enough to bridge the gap between two kernels, short enough not to hurt other processes on shared cores.
 constexpr int kSpins = 4000;
 
-thread_local bool inside_task = false;
+// The pool and the worker whose task this thread is in, for calls from within a task.
+struct Inside {
+  const ThreadPool* pool = nullptr;
+  int worker = 0;
+};
+thread_local Inside inside;
+
+class InsideScope {
+ public:
+  InsideScope(const ThreadPool* pool, int worker) : outer_(std::exchange(inside, {pool, worker})) {}
+  ~InsideScope() { inside = outer_; }
+  InsideScope(const InsideScope&) = delete;
+  InsideScope& operator=(const InsideScope&) = delete;
+
+ private:
+  Inside outer_;
+};
 
 void Pause() {
 #if defined(__x86_64__)
@@ -57,23 +73,28 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::RunTasks(int worker) {
-  inside_task = true;
-  for (;;) {
-    const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
-    if (i >= tasks_) break;
-    (*task_)(i, worker);
+  const InsideScope scope(this, worker);
+  try {
+    for (;;) {
+      const int64_t i = next_.fetch_add(1, std::memory_order_relaxed);
+      if (i >= tasks_) break;
+      (*task_)(i, worker);
+    }
+  } catch (...) {
+    next_.store(tasks_, std::memory_order_relaxed);
+    if (!failed_.exchange(true, std::memory_order_relaxed)) failure_ = std::current_exception();
   }
-  inside_task = false;
+}
+
+void ThreadPool::RunInPlace(int64_t tasks, int worker, FunctionRef<void(int64_t, int)> task) {
+  const InsideScope scope(this, worker);
+  for (int64_t i = 0; i < tasks; ++i) task(i, worker);
 }
 
 void ThreadPool::ParallelFor(int64_t tasks, FunctionRef<void(int64_t, int)> task) {
   if (tasks <= 0) return;
-  if (inside_task || workers_.empty() || tasks == 1) {
-    const bool nested = inside_task;
-    inside_task = true;
-    for (int64_t i = 0; i < tasks; ++i) task(i, 0);
-    inside_task = nested;
-    return;
+  if (inside.pool != nullptr || workers_.empty() || tasks == 1) {
+    return RunInPlace(tasks, inside.pool == this ? inside.worker : 0, task);
   }
   task_ = &task;
   tasks_ = tasks;
@@ -86,6 +107,10 @@ void ThreadPool::ParallelFor(int64_t tasks, FunctionRef<void(int64_t, int)> task
   for (int left = running_.load(std::memory_order_acquire); left != 0;
        left = running_.load(std::memory_order_acquire)) {
     running_.wait(left, std::memory_order_acquire);
+  }
+  if (failed_.load(std::memory_order_relaxed)) {
+    failed_.store(false, std::memory_order_relaxed);
+    std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 }
 

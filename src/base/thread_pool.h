@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <thread>
 #include <type_traits>
@@ -40,8 +41,10 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs task(i, worker) for every i in [0, tasks), worker in [0, size()), and returns when all are done. Called from
-  // one thread at a time; calls from within a task run in place, one after another.
+  // Runs task(i, worker) for every i in [0, tasks), worker in [0, size()), and returns when all are done; no two tasks
+  // with the same worker run at once. Called from one thread at a time; calls from within a task run in place, one
+  // after another, as that task's worker. If tasks throw, the first exception is thrown on to the caller after the
+  // round; tasks that had not started by then are left out.
   void ParallelFor(int64_t tasks, FunctionRef<void(int64_t task, int worker)> task);
 
   // Processors this process may run on (affinity mask, then cgroup quota).
@@ -50,15 +53,18 @@ class ThreadPool {
  private:
   void WorkerLoop(int worker);
   void RunTasks(int worker);
+  void RunInPlace(int64_t tasks, int worker, FunctionRef<void(int64_t, int)> task);
 
   std::vector<std::thread> workers_;
   const FunctionRef<void(int64_t, int)>* task_ = nullptr;
   int64_t tasks_ = 0;
   std::atomic<int64_t> next_{0};
-  std::atomic<uint32_t> round_{0};   // odd or even does not matter: every change starts a round
-  std::atomic<int> running_{0};      // workers that have not finished the round
+  std::atomic<uint32_t> round_{0};  // every change starts a round
+  std::atomic<int> running_{0};     // workers that have not finished the round
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};  // the first task that throws sets it and writes failure_
+  std::exception_ptr failure_;
 };
 
 }  // namespace sputnik

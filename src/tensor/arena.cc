@@ -22,12 +22,15 @@ Arena::~Arena() { ::munmap(memory_, static_cast<size_t>(limit_)); }
 
 void* Arena::Allocate(int64_t bytes) {
   CHECK_GE(bytes, 0);
-  const int64_t rounded = (bytes + 63) / 64 * 64;
-  if (rounded > limit_ - used_) {
-    ThrowFailure("out of memory for activations: {} MiB in use, {} MiB more needed, limit {} MiB; use a smaller "
-                 "batch or turn on recomputation",
-                 used_ >> 20, rounded >> 20, limit_ >> 20);
+  // Compared before rounding up, which could overflow.
+  const int64_t free = limit_ - used_;
+  if (bytes > free || (bytes + 63) / 64 * 64 > free) {
+    ThrowFailure(
+        "out of memory for activations: {} MiB in use, {} MiB more needed, limit {} MiB; use a smaller "
+        "batch or turn on recomputation",
+        used_ >> 20, bytes >> 20, limit_ >> 20);
   }
+  const int64_t rounded = (bytes + 63) / 64 * 64;
   void* place = memory_ + used_;
   used_ += rounded;
   high_water_ = std::max(high_water_, used_);
@@ -35,6 +38,7 @@ void* Arena::Allocate(int64_t bytes) {
 }
 
 void Arena::Release(int64_t mark) {
+  CHECK_GE(mark, 0);
   CHECK_LE(mark, used_);
   used_ = mark;
 }

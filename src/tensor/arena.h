@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace sputnik {
 
@@ -19,7 +20,14 @@ class Arena {
   void* Allocate(int64_t bytes);
   template <class T>
   T* New(int64_t count) {
-    return static_cast<T*>(Allocate(count * static_cast<int64_t>(sizeof(T))));
+    return static_cast<T*>(Allocate(BytesFor(count, sizeof(T))));
+  }
+
+  // count · size, or the largest number there is (which no arena holds) where that overflows.
+  static int64_t BytesFor(int64_t count, size_t size) {
+    int64_t bytes = 0;
+    const bool overflow = __builtin_mul_overflow(count, static_cast<int64_t>(size), &bytes);
+    return overflow && count > 0 ? std::numeric_limits<int64_t>::max() : bytes;
   }
 
   int64_t Mark() const { return used_; }

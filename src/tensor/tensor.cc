@@ -1,13 +1,33 @@
 #include "tensor/tensor.h"
 
 #include <cstring>
+#include <limits>
 
 namespace sputnik {
+namespace {
+
+// The product of the sizes, or the largest number there is where that overflows: no arena can hold it, and says so.
+int64_t CountElements(std::initializer_list<int64_t> shape) {
+  int64_t count = 1;
+  bool overflow = false, empty = false;
+  for (const int64_t size : shape) {
+    CHECK_GE(size, 0);
+    empty |= size == 0;
+    overflow |= __builtin_mul_overflow(count, size, &count);
+  }
+  if (empty) return 0;
+  return overflow ? std::numeric_limits<int64_t>::max() : count;
+}
+
+int64_t BytesOf(int64_t elements, DType dtype) { return Arena::BytesFor(elements, static_cast<size_t>(SizeOf(dtype))); }
+
+}  // namespace
 
 void* GradientSlot::Materialise(Arena& arena) {
   if (data == nullptr) {
-    data = arena.Allocate(elements * SizeOf(dtype));
-    std::memset(data, 0, static_cast<size_t>(elements * SizeOf(dtype)));
+    const int64_t bytes = BytesOf(elements, dtype);
+    data = arena.Allocate(bytes);
+    std::memset(data, 0, static_cast<size_t>(bytes));
   }
   return data;
 }
@@ -25,14 +45,13 @@ Tensor::Tensor(void* data, DType dtype, std::initializer_list<int64_t> shape, Gr
 }
 
 Tensor Tensor::New(Arena& arena, DType dtype, std::initializer_list<int64_t> shape, bool with_gradient) {
-  int64_t elements = 1;
-  for (const int64_t size : shape) elements *= size;
+  const int64_t elements = CountElements(shape);
   GradientSlot* slot = nullptr;
   if (with_gradient) {
     slot = arena.New<GradientSlot>(1);
     *slot = {.data = nullptr, .elements = elements, .dtype = dtype};
   }
-  return Tensor(arena.Allocate(elements * SizeOf(dtype)), dtype, shape, slot);
+  return Tensor(arena.Allocate(BytesOf(elements, dtype)), dtype, shape, slot);
 }
 
 Tensor Tensor::Zeros(Arena& arena, DType dtype, std::initializer_list<int64_t> shape, bool with_gradient) {
@@ -48,6 +67,7 @@ int64_t Tensor::elements() const {
 }
 
 bool Tensor::contiguous() const {
+  if (elements() == 0) return true;  // also a slice of no rows, whatever its strides
   int64_t expected = 1;
   for (int i = rank_ - 1; i >= 0; --i) {
     if (size_[static_cast<size_t>(i)] != 1 && stride_[static_cast<size_t>(i)] != expected) return false;
