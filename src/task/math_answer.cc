@@ -113,12 +113,16 @@ std::optional<std::string_view> LastNumber(std::string_view text) {
   }
   if (begin > 0 && text[begin - 1] == '.' && (begin == 1 || !IsLetter(text[begin - 2]))) --begin;  // .5
   std::string_view number = text.substr(begin, last + 1 - begin);
-  // Dates and lists such as 12/25/2023 or 1,2: their last part.
+  // Of dates and lists such as 12/25/2023 and 1,2 the last part counts.
+  const auto cut = [&](size_t separator) {
+    begin += separator + 1;
+    number.remove_prefix(separator + 1);
+  };
+  if (std::count(number.begin(), number.end(), '/') > 1) cut(number.rfind('/'));
   while (!ParseNumber(number)) {
     const size_t separator = number.find_first_of(",/");
     if (separator == kNone) return number;
-    begin += separator + 1;
-    number.remove_prefix(separator + 1);
+    cut(separator);
   }
   const bool negative =
       begin > 0 && text[begin - 1] == '-' && (begin == 1 || (!IsDigit(text[begin - 2]) && !IsLetter(text[begin - 2])));
