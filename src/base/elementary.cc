@@ -53,11 +53,14 @@ double Log(double x) {
     m *= 2;
     --exponent;
   }
-  // log m = 2 artanh s, s = (m-1)/(m+1), |s| < 0.172
-  const double s = (m - 1) / (m + 1), s2 = s * s;
+  // With f = m - 1, which is exact, and s = f / (2 + f): log m = 2 artanh s = f - s (f - tail), and s f = f²/2 - s
+  // f²/2. Written so that f, the largest term, is added last and unrounded (as in Sun's fdlibm).
+  const double f = m - 1, s = f / (2 + f), s2 = s * s;
   double sum = 0.0;
-  for (int i = 25; i >= 1; i -= 2) sum = std::fma(sum, s2, 1.0 / i);
-  return std::fma(exponent, kLn2High, std::fma(exponent, kLn2Low, 2 * s * sum));
+  for (int i = 25; i >= 3; i -= 2) sum = std::fma(sum, s2, 1.0 / i);
+  const double tail = 2 * s2 * sum, half_square = 0.5 * f * f;
+  const double low = std::fma(s, half_square + tail, exponent * kLn2Low);
+  return std::fma(exponent, kLn2High, f - (half_square - low));
 }
 
 double Pow(double x, double y) { return Exp(y * Log(x)); }

@@ -7,7 +7,7 @@ namespace sputnik {
 
 double Exp(double x);            // overflows to +inf above 709.78, underflows to 0 below -745
 double Log(double x);            // x > 0
-double Pow(double x, double y);  // x > 0; off by up to 1 + |y log x| units, as the logarithm's error is multiplied
+double Pow(double x, double y);  // x > 0; within 2 + 2 |y log x| units: the logarithm's error is multiplied
 double Sin(double x);            // |x| < 1e9
 double Cos(double x);
 

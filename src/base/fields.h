@@ -22,7 +22,7 @@ struct Field {
   std::string help;
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices;  // of a string; empty: anything
+  std::vector<std::string> choices = {};  // of a string; empty: anything
 };
 
 class Fields {

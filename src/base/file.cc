@@ -110,6 +110,16 @@ void AtomicFileWriter::Write(const void* data, size_t bytes) {
   }
 }
 
+void AtomicFileWriter::Overwrite(int64_t offset, const void* data, size_t bytes) {
+  WriteAll(fd_, buffer_.data(), buffer_.size(), temporary_);
+  buffer_.clear();
+  const off_t end = ::lseek(fd_, 0, SEEK_CUR);
+  CHECK_LE(offset + static_cast<int64_t>(bytes), static_cast<int64_t>(end));
+  if (::lseek(fd_, offset, SEEK_SET) < 0) ThrowFailure("{}: cannot seek: {}", temporary_.string(), Reason());
+  WriteAll(fd_, static_cast<const char*>(data), bytes, temporary_);
+  if (::lseek(fd_, end, SEEK_SET) < 0) ThrowFailure("{}: cannot seek: {}", temporary_.string(), Reason());
+}
+
 void AtomicFileWriter::Commit() {
   CHECK_GE(fd_, 0);
   WriteAll(fd_, buffer_.data(), buffer_.size(), temporary_);

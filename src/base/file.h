@@ -25,6 +25,8 @@ class AtomicFileWriter {
   AtomicFileWriter& operator=(const AtomicFileWriter&) = delete;
 
   void Write(const void* data, size_t bytes);
+  // Replaces bytes already written, such as a header whose counts are known last.
+  void Overwrite(int64_t offset, const void* data, size_t bytes);
   void Commit();
 
  private:
@@ -86,5 +88,20 @@ class FolderLock {
 
 // SHA-256 (FIPS 180-4) as lower-case hexadecimal.
 std::string Sha256(std::span<const std::byte> bytes);
+
+// The same over bytes that arrive in pieces. Finish() once, last.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  ~Sha256Stream();
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
+
+  void Update(std::span<const std::byte> bytes);
+  std::string Finish();
+
+ private:
+  void* context_;  // OpenSSL's, which no header of ours shows
+};
 
 }  // namespace sputnik

@@ -8,8 +8,9 @@ namespace sputnik {
 Json ParseJson(std::string_view text, std::string_view source) {
   try {
     constexpr int kMaxDepth = 128;
-    const Json::parser_callback_t limit_depth = [&](int depth, Json::parse_event_t, Json&) {
-      if (depth > kMaxDepth) ThrowBadInput("{}: JSON is nested deeper than {} levels", source, kMaxDepth);
+    const Json::parser_callback_t limit_depth = [&](int depth, Json::parse_event_t event, Json&) {
+      const bool opens = event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+      if (opens && depth >= kMaxDepth) ThrowBadInput("{}: JSON is nested deeper than {} levels", source, kMaxDepth);
       return true;
     };
     return Json::parse(text.begin(), text.end(), limit_depth);

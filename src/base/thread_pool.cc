@@ -96,17 +96,19 @@ void ThreadPool::ParallelFor(int64_t tasks, FunctionRef<void(int64_t, int)> task
   if (inside.pool != nullptr || workers_.empty() || tasks == 1) {
     return RunInPlace(tasks, inside.pool == this ? inside.worker : 0, task);
   }
+  // The round is closed and empty, so no worker looks at these.
   task_ = &task;
   tasks_ = tasks;
   next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  gate_.store(kOpen, std::memory_order_seq_cst);
   round_.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
   RunTasks(0);
-  for (int spin = 0; spin < kSpins && running_.load(std::memory_order_acquire) != 0; ++spin) Pause();
-  for (int left = running_.load(std::memory_order_acquire); left != 0;
-       left = running_.load(std::memory_order_acquire)) {
-    running_.wait(left, std::memory_order_acquire);
+  // Every task is taken now. Only workers that took one are waited for, not those that are still asleep.
+  gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  for (int spin = 0; spin < kSpins && gate_.load(std::memory_order_acquire) != 0; ++spin) Pause();
+  for (uint32_t left = gate_.load(std::memory_order_acquire); left != 0; left = gate_.load(std::memory_order_acquire)) {
+    gate_.wait(left, std::memory_order_acquire);
   }
   if (failed_.load(std::memory_order_relaxed)) {
     failed_.store(false, std::memory_order_relaxed);
@@ -123,12 +125,21 @@ void ThreadPool::WorkerLoop(int worker) {
       round_.wait(seen, std::memory_order_seq_cst);
       sleepers_.fetch_sub(1, std::memory_order_relaxed);
     }
-    // A round starts only after the last one has ended, so exactly one round is new.
-    ++seen;
+    seen = round_.load(std::memory_order_seq_cst);
     if (stop_.load()) return;
+    if (!EnterRound()) continue;  // it ended without this worker
     RunTasks(worker);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_all();
+    // The last one to leave a closed round wakes the caller.
+    if (gate_.fetch_sub(1, std::memory_order_acq_rel) == 1) gate_.notify_all();
   }
+}
+
+bool ThreadPool::EnterRound() {
+  uint32_t gate = gate_.load(std::memory_order_acquire);
+  while ((gate & kOpen) != 0) {
+    if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) return true;
+  }
+  return false;
 }
 
 }  // namespace sputnik

@@ -51,16 +51,20 @@ class ThreadPool {
   static int AvailableProcessors();
 
  private:
+  static constexpr uint32_t kOpen = uint32_t{1} << 31;
+
   void WorkerLoop(int worker);
+  bool EnterRound();
   void RunTasks(int worker);
   void RunInPlace(int64_t tasks, int worker, FunctionRef<void(int64_t, int)> task);
 
   std::vector<std::thread> workers_;
+  // Of the round: written by the caller while the gate is closed and nobody is inside.
   const FunctionRef<void(int64_t, int)>* task_ = nullptr;
   int64_t tasks_ = 0;
-  std::atomic<int64_t> next_{0};
+  std::atomic<int64_t> next_{0};    // the first task that nobody has taken
+  std::atomic<uint32_t> gate_{0};   // how many workers are inside the round, and kOpen while more may enter
   std::atomic<uint32_t> round_{0};  // every change starts a round
-  std::atomic<int> running_{0};     // workers that have not finished the round
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
   std::atomic<bool> failed_{false};  // the first task that throws sets it and writes failure_

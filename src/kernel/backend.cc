@@ -51,6 +51,7 @@ void CheckComplete(const Kernels& kernels) {
   SPUTNIK_NEED(swiglu_backward);
   SPUTNIK_NEED(gather);
   SPUTNIK_NEED(scatter_add);
+  SPUTNIK_NEED(scatter);
   SPUTNIK_NEED(attention);
   SPUTNIK_NEED(attention_backward);
   SPUTNIK_NEED(router);

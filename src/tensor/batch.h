@@ -23,7 +23,7 @@ struct Batch {
   std::vector<int32_t> block_start;  // [S+1] into block_table
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
-  int64_t sequences() const { return static_cast<int64_t>(sequence_start.size()) - 1; }
+  int64_t sequences() const { return sequence_start.empty() ? 0 : static_cast<int64_t>(sequence_start.size()) - 1; }
 };
 
 // Randomised positions (Ruoss and others, arXiv 2305.16843): `count` different places of [0, range), ascending, each

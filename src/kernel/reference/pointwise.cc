@@ -1,6 +1,7 @@
 #include "kernel/reference/pointwise.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "kernel/reference/elementary.h"
 
@@ -118,6 +119,16 @@ void Gather(const GatherArgs& args, ThreadPool&) {
 void ScatterAdd(const GatherArgs& args, ThreadPool&) {
   CHECK(args.table_dtype == args.dtype);
   WithNumber(args.dtype, [&](auto t) { ScatterRows<decltype(t)>(args); });
+}
+
+void Scatter(const GatherArgs& args, ThreadPool&) {
+  CHECK(args.table_dtype == args.dtype);
+  const auto bytes = static_cast<size_t>(args.columns * SizeOf(args.dtype));
+  const int64_t x_bytes = args.x_stride * SizeOf(args.dtype), y_bytes = args.y_stride * SizeOf(args.dtype);
+  for (int64_t i = 0; i < args.rows; ++i) {
+    std::memcpy(static_cast<std::byte*>(args.x) + args.index[i] * x_bytes,
+                static_cast<const std::byte*>(args.y) + i * y_bytes, bytes);
+  }
 }
 
 }  // namespace sputnik::reference

@@ -30,6 +30,7 @@ const Kernels& ReferenceKernels() {
       .swiglu_backward = reference::SwigluBackward,
       .gather = reference::Gather,
       .scatter_add = reference::ScatterAdd,
+      .scatter = reference::Scatter,
       .attention = reference::Attention,
       .attention_backward = reference::AttentionBackward,
       .router = reference::Router,

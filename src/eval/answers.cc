@@ -1,0 +1,104 @@
+#include "eval/answers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/json.h"
+#include "base/random.h"
+#include "task/prompt.h"
+
+namespace sputnik {
+
+double PassAtK(int64_t samples, int64_t correct, int64_t k) {
+  CHECK_LE(k, samples);
+  CHECK_LE(correct, samples);
+  if (samples - correct < k) return 1;
+  double all_wrong = 1;
+  for (int64_t i = 0; i < k; ++i) {
+    all_wrong *= static_cast<double>(samples - correct - i) / static_cast<double>(samples - i);
+  }
+  return 1 - all_wrong;
+}
+
+Interval Confidence95(const std::vector<double>& shares) {
+  constexpr double kZ = 1.959963984540054;
+  const auto n = static_cast<double>(shares.size());
+  if (shares.empty()) return {0, 1};
+  double mean = 0;
+  for (const double share : shares) mean += share / n;
+  const bool binary = std::all_of(shares.begin(), shares.end(), [](double s) { return s == 0 || s == 1; });
+  if (binary || shares.size() < 2) {
+    const double z2 = kZ * kZ, centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
+    const double half = kZ / (1 + z2 / n) * std::sqrt(mean * (1 - mean) / n + z2 / (4 * n * n));
+    return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+  }
+  double variance = 0;
+  for (const double share : shares) variance += (share - mean) * (share - mean) / (n - 1);
+  const double half = kZ * std::sqrt(variance / n);
+  return {std::max(0.0, mean - half), std::min(1.0, mean + half)};
+}
+
+AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, const Tokenizer& tokenizer,
+                              const Task& task, const AnswerEvalOptions& options) {
+  CHECK(options.temperature > 0 || options.samples == 1);
+  AnswerEvalResult result{.task = task.name(), .options = options, .kept = {}};
+  std::vector<Problem> problems;
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < options.problems; ++i) {
+    problems.push_back(task.Make(options.seed, options.level, static_cast<uint64_t>(i), options.split));
+    Request request;
+    request.prompt = EncodePrompt(tokenizer, task, problems.back());
+    request.max_tokens = options.max_tokens;
+    request.samples = options.samples;
+    request.sampling.temperature = options.temperature;
+    request.sampling.seed = HashCombine(options.seed, static_cast<uint64_t>(i));
+    request.position_seed = request.sampling.seed;
+    request.stop_ids = {tokenizer.eos_id()};
+    requests.push_back(std::move(request));
+  }
+  Engine engine(decoder, machine, {});
+  std::vector<int64_t> correct(problems.size(), 0);
+  double tokens = 0;
+  const std::vector<Completion> completions = engine.Run(std::move(requests));
+  for (size_t i = 0; i < completions.size(); ++i) {
+    const Completion& completion = completions[i];
+    const size_t problem = i / static_cast<size_t>(options.samples);
+    const std::string text = DecodeCompletion(tokenizer, completion.tokens);
+    const Score score = task.Grade(problems[problem], text);
+    correct[problem] += score.correct;
+    tokens += static_cast<double>(completion.tokens.size());
+    if (static_cast<int64_t>(result.kept.size()) < options.keep && completion.sample == 0) {
+      result.kept.push_back({problems[problem], text, score});
+    }
+  }
+  std::vector<double> shares;
+  for (const int64_t c : correct) {
+    shares.push_back(static_cast<double>(c) / static_cast<double>(options.samples));
+    result.pass_at_1 += shares.back() / static_cast<double>(options.problems);
+    result.pass_at_k += PassAtK(options.samples, c, options.samples) / static_cast<double>(options.problems);
+  }
+  const Interval interval = Confidence95(shares);
+  result.ci95_low = interval.low;
+  result.ci95_high = interval.high;
+  if (!completions.empty()) result.mean_tokens = tokens / static_cast<double>(completions.size());
+  return result;
+}
+
+std::string ResultJson(const AnswerEvalResult& result, const std::string& stage) {
+  OrderedJson json;
+  json["task"] = result.task;
+  json["split"] = result.options.split == Split::kHeldOut ? "held_out" : "train";
+  json["stage"] = stage;
+  json["level"] = result.options.level;
+  json["pass_at_1"] = result.pass_at_1;
+  json["pass_at_k"] = result.pass_at_k;
+  json["k"] = result.options.samples;
+  json["n"] = result.options.problems;
+  json["ci95"] = {result.ci95_low, result.ci95_high};
+  json["temperature"] = result.options.temperature;
+  json["mean_tokens"] = result.mean_tokens;
+  json["seed"] = result.options.seed;
+  return json.dump();
+}
+
+}  // namespace sputnik

@@ -1,0 +1,57 @@
+// How often a model answers a task's problems correctly.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "model/decoder.h"
+#include "op/pass.h"
+#include "task/task.h"
+#include "text/tokenizer.h"
+
+namespace sputnik {
+
+struct AnswerEvalOptions {
+  Split split = Split::kHeldOut;
+  int64_t level = 1, problems = 200, samples = 1, max_tokens = 64;
+  double temperature = 0;  // 0: greedy, then samples must be 1
+  uint64_t seed = 1;
+  int64_t keep = 0;  // this many completions are kept to be shown
+};
+
+struct AnsweredProblem {
+  Problem problem;
+  std::string completion;
+  Score score;
+};
+
+struct AnswerEvalResult {
+  std::string task;
+  AnswerEvalOptions options;
+  double pass_at_1 = 0;   // mean share of correct samples
+  double pass_at_k = 0;   // k = samples
+  double ci95_low = 0, ci95_high = 0;  // of pass_at_1, over problems
+  double mean_tokens = 0;
+  std::vector<AnsweredProblem> kept;
+};
+
+AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, const Tokenizer& tokenizer,
+                              const Task& task, const AnswerEvalOptions& options);
+
+// The unbiased estimate of passing with at least one of k draws, from `correct` of `samples` (Chen et al. 2021, eq. 1):
+// 1 - C(n-c, k) / C(n, k). Requires k <= samples.
+double PassAtK(int64_t samples, int64_t correct, int64_t k);
+
+struct Interval {
+  double low, high;
+};
+// 95% interval of the mean of per-problem success shares: Wilson's score interval when every share is 0 or 1, else the
+// normal interval from the sample deviation.
+Interval Confidence95(const std::vector<double>& shares);
+
+// One line of results.jsonl and of summary.json's "results".
+std::string ResultJson(const AnswerEvalResult& result, const std::string& stage);
+
+}  // namespace sputnik

@@ -1,0 +1,15 @@
+#include "task/prompt.h"
+
+#include "text/chat.h"
+
+namespace sputnik {
+
+std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, const Task& task, const Problem& problem) {
+  return EncodeChat(tokenizer, task.Conversation(problem, false), true).ids;
+}
+
+std::string DecodeCompletion(const Tokenizer& tokenizer, std::span<const int32_t> tokens) {
+  return tokenizer.Decode(tokens, true);
+}
+
+}  // namespace sputnik
