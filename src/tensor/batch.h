@@ -26,6 +26,11 @@ struct Batch {
   int64_t sequences() const { return sequence_start.empty() ? 0 : static_cast<int64_t>(sequence_start.size()) - 1; }
 };
 
+// Randomised positions (Ruoss and others, arXiv 2305.16843): `count` different places of [0, range), ascending, each
+// such choice equally likely; a pure function of its arguments. 0 <= count <= range. A sequence that grows while it is
+// sampled draws once for the longest it may become and uses the front.
+std::vector<int32_t> DrawPositions(int64_t count, int64_t range, uint64_t seed);
+
 // Attention visits keys in blocks of this many, counted from the start of the sequence; a cache page holds one block.
 inline constexpr int64_t kKeyBlock = 16;
 
