@@ -1,12 +1,12 @@
 #include "kernel/cpu/table.h"
 
-#include "kernel/reference/attention.h"
+#include "kernel/cpu/attention.h"
+#include "kernel/cpu/logprob.h"
+#include "kernel/cpu/norm.h"
+#include "kernel/cpu/pointwise.h"
+#include "kernel/cpu/rope.h"
 #include "kernel/reference/linear.h"
-#include "kernel/reference/logprob.h"
 #include "kernel/reference/moe.h"
-#include "kernel/reference/norm.h"
-#include "kernel/reference/pointwise.h"
-#include "kernel/reference/rope.h"
 #include "kernel/reference/update.h"
 
 namespace sputnik {
@@ -20,25 +20,25 @@ const Kernels& CpuKernels() {
       .grouped_linear = reference::GroupedLinear,
       .grouped_linear_backward_input = reference::GroupedLinearBackwardInput,
       .grouped_linear_backward_weight = reference::GroupedLinearBackwardWeight,
-      .rms_norm = reference::RmsNorm,
-      .rms_norm_backward = reference::RmsNormBackward,
-      .rope = reference::Rope,
-      .add = reference::Add,
-      .add_to = reference::AddTo,
-      .copy = reference::Copy,
-      .swiglu = reference::Swiglu,
-      .swiglu_backward = reference::SwigluBackward,
-      .gather = reference::Gather,
-      .scatter_add = reference::ScatterAdd,
-      .attention = reference::Attention,
-      .attention_backward = reference::AttentionBackward,
+      .rms_norm = cpu::RmsNorm,
+      .rms_norm_backward = cpu::RmsNormBackward,
+      .rope = cpu::Rope,
+      .add = cpu::Add,
+      .add_to = cpu::AddTo,
+      .copy = cpu::Copy,
+      .swiglu = cpu::Swiglu,
+      .swiglu_backward = cpu::SwigluBackward,
+      .gather = cpu::Gather,
+      .scatter_add = cpu::ScatterAdd,
+      .attention = cpu::Attention,
+      .attention_backward = cpu::AttentionBackward,
       .router = reference::Router,
       .router_backward = reference::RouterBackward,
       .dispatch = reference::Dispatch,
       .combine = reference::Combine,
       .combine_backward = reference::CombineBackward,
-      .log_softmax = reference::LogSoftmax,
-      .log_softmax_backward = reference::LogSoftmaxBackward,
+      .log_softmax = cpu::LogSoftmax,
+      .log_softmax_backward = cpu::LogSoftmaxBackward,
       .adamw = reference::AdamW,
       .muon = reference::Muon,
       .sum_of_squares = reference::SumOfSquares,
