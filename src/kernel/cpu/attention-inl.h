@@ -44,16 +44,16 @@ HWY_INLINE hn::Vec<Tag> LoadPieces(Tag tag, const float* const* rows, int64_t of
   }
 }
 
-// Transposes 16 rows of `dim` floats.
-HWY_NOINLINE void PackBlock(const float* const* rows, int64_t dim, float* HWY_RESTRICT packed) {
+// Transposes columns [column, column + dim) of 16 rows.
+HWY_NOINLINE void PackBlock(const float* const* rows, int64_t column, int64_t dim, float* HWY_RESTRICT packed) {
   const D d;
   int64_t i = 0;
   for (; i + 4 <= dim; i += 4) {
     HWY_UNROLL(4)
     for (int u = 0; u < kParts; ++u) {
       const float* const* part = rows + u * kWidth;
-      const V a = LoadPieces(d, part, i), b = LoadPieces(d, part + 1, i);
-      const V c = LoadPieces(d, part + 2, i), e = LoadPieces(d, part + 3, i);
+      const V a = LoadPieces(d, part, column + i), b = LoadPieces(d, part + 1, column + i);
+      const V c = LoadPieces(d, part + 2, column + i), e = LoadPieces(d, part + 3, column + i);
       const V ac_low = hn::InterleaveLower(d, a, c), ac_high = hn::InterleaveUpper(d, a, c);
       const V be_low = hn::InterleaveLower(d, b, e), be_high = hn::InterleaveUpper(d, b, e);
       float* to = packed + i * kBlock + u * kWidth;
@@ -64,7 +64,7 @@ HWY_NOINLINE void PackBlock(const float* const* rows, int64_t dim, float* HWY_RE
     }
   }
   for (; i < dim; ++i) {
-    for (int64_t r = 0; r < kBlock; ++r) packed[i * kBlock + r] = rows[r][i];
+    for (int64_t r = 0; r < kBlock; ++r) packed[i * kBlock + r] = rows[r][column + i];
   }
 }
 

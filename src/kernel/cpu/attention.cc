@@ -13,6 +13,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernel/cpu/attention.cc"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernel/cpu/attention-inl.h"
@@ -47,85 +48,128 @@ HWY_INLINE float SoftmaxRow(float* scores, int64_t n, float scale, float* max) {
   return sum.Total();
 }
 
-void ForwardTask(const AttentionArgs& a, const AttentionTask& task, AttentionScratch& scratch) {
+// Keys whose values are taken at once, when several heads read them: their rows stay in the cache from head to head.
+constexpr int64_t kValueBlock = 64;
+
+HWY_INLINE void PrefetchRows(const float* const* rows, int64_t begin, int64_t end, int64_t columns) {
+  for (int64_t j = begin; j < end; ++j) {
+    for (int64_t i = 0; i < columns; i += kRowLanes) hwy::Prefetch(rows[j] + i);
+  }
+}
+
+// Fills scratch with where the task's keys, values, queries and outputs lie, head after head.
+void Locate(const AttentionArgs& a, const AttentionTask& task, AttentionScratch& scratch) {
   const int64_t group = a.heads / a.key_heads, first_query = a.query_start[task.sequence];
   const int64_t queries = a.query_start[task.sequence + 1] - first_query;
-  const int64_t count = task.end - task.begin;  // rows: the group's heads of a query, then of the next
   const int64_t unseen = a.key_count[task.sequence] - queries + 1;
-  const int64_t keys = unseen + (task.end - 1) / group;
-  const int64_t blocks = (keys + kBlock - 1) / kBlock, stride = blocks * kBlock + kBlock;
+  const int64_t keys = unseen + (task.end - 1) / group, padded = (keys + kBlock - 1) / kBlock * kBlock;
+  const int64_t count = task.end - task.begin, rows = count * (task.key_head_end - task.key_head);
 
-  scratch.key_rows.resize(static_cast<size_t>(blocks * kBlock));
+  scratch.key_rows.resize(static_cast<size_t>(padded));
   scratch.value_rows.resize(static_cast<size_t>(keys));
   for (int64_t j = 0; j < keys; ++j) {
     const int64_t row = AttentionKeyRow(a, task.sequence, j);
     scratch.key_rows[j] = static_cast<const float*>(a.k) + row * a.k_stride + task.key_head * a.k_head_stride;
     scratch.value_rows[j] = static_cast<const float*>(a.v) + row * a.v_stride + task.key_head * a.v_head_stride;
   }
-  const float* zeros = scratch.Zeros(a.key_dim);
-  std::fill(scratch.key_rows.begin() + keys, scratch.key_rows.end(), zeros);
+  // What fills up the last block of keys is never used, but must be readable at every head: a row that is.
+  for (int64_t j = keys; j < padded; ++j) scratch.key_rows[j] = scratch.key_rows[0];
 
-  scratch.query_rows.resize(static_cast<size_t>(count));
-  scratch.out_rows.resize(static_cast<size_t>(count));
-  scratch.seen.resize(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t query = (task.begin + i) / group, head = task.key_head * group + (task.begin + i) % group;
-    scratch.query_rows[i] =
-        static_cast<const float*>(a.q) + (first_query + query) * a.q_stride + head * a.q_head_stride;
-    scratch.out_rows[i] = static_cast<float*>(a.o) + (first_query + query) * a.o_stride + head * a.o_head_stride;
+  scratch.query_rows.resize(static_cast<size_t>(rows));
+  scratch.out_rows.resize(static_cast<size_t>(rows));
+  scratch.lse.resize(static_cast<size_t>(rows));
+  scratch.seen.resize(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t within = task.begin + i % count, query = within / group;
+    const int64_t head = (task.key_head + i / count) * group + within % group, row = first_query + query;
+    scratch.query_rows[i] = static_cast<const float*>(a.q) + row * a.q_stride + head * a.q_head_stride;
+    scratch.out_rows[i] = static_cast<float*>(a.o) + row * a.o_stride + head * a.o_head_stride;
+    scratch.lse[i] = a.lse == nullptr ? nullptr : static_cast<float*>(a.lse) + row * a.heads + head;
     scratch.seen[i] = unseen + query;
   }
+}
 
-  float* scores = scratch.scores.Get(count * stride);
+// Scores of all the task's rows, `stride` apart; unscaled.
+void ScoreRows(const AttentionArgs& a, int64_t key_heads, int64_t count, AttentionScratch& scratch, float* scores,
+               int64_t stride) {
+  const int64_t keys = static_cast<int64_t>(scratch.value_rows.size());
+  const int64_t blocks = (keys + kBlock - 1) / kBlock;
   float* packed = scratch.packed.Get(kTileGroups * kBlock * a.key_dim);
+  // With few rows a key is used once or twice, so what counts is memory: ask for the next keys, and these keys' values.
+  const bool prefetch = count <= kTileRows;
+  const int64_t key_columns = (key_heads - 1) * a.k_head_stride + a.key_dim;
+  const int64_t value_columns = (key_heads - 1) * a.v_head_stride + a.value_dim;
   for (int64_t block = 0; block < blocks; block += kTileGroups) {
-    const int64_t some = std::min<int64_t>(kTileGroups, blocks - block);
-    for (int64_t g = 0; g < some; ++g) {
-      PackBlock(&scratch.key_rows[(block + g) * kBlock], a.key_dim, packed + g * kBlock * a.key_dim);
+    if (prefetch) {
+      const int64_t here = block * kBlock, next = here + kTileGroups * kBlock;
+      PrefetchRows(scratch.key_rows.data(), next, std::min(keys, next + kTileGroups * kBlock), key_columns);
+      PrefetchRows(scratch.value_rows.data(), here, std::min(keys, next), value_columns);
     }
-    for (int64_t i = 0; i < count; i += kTileRows) {
-      const int64_t rows = std::min<int64_t>(kTileRows, count - i);
-      const int64_t needed = (scratch.seen[i + rows - 1] + kBlock - 1) / kBlock - block;
-      if (needed <= 0) continue;
-      Scores(&scratch.query_rows[i], rows, a.key_dim, packed, std::min(needed, some),
-             scores + i * stride + block * kBlock, stride);
+    const int64_t some = std::min<int64_t>(kTileGroups, blocks - block);
+    for (int64_t h = 0; h < key_heads; ++h) {
+      for (int64_t g = 0; g < some; ++g) {
+        PackBlock(&scratch.key_rows[(block + g) * kBlock], h * a.k_head_stride, a.key_dim,
+                  packed + g * kBlock * a.key_dim);
+      }
+      for (int64_t i = h * count; i < (h + 1) * count; i += kTileRows) {
+        const int64_t rows = std::min<int64_t>(kTileRows, (h + 1) * count - i);
+        const int64_t needed = (scratch.seen[i + rows - 1] + kBlock - 1) / kBlock - block;
+        if (needed <= 0) continue;
+        Scores(&scratch.query_rows[i], rows, a.key_dim, packed, std::min(needed, some),
+               scores + i * stride + block * kBlock, stride);
+      }
     }
   }
+}
 
-  scratch.sums.resize(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
+// Adds each row's weighted values to its output.
+void WeighValues(const AttentionArgs& a, int64_t key_heads, int64_t count, AttentionScratch& scratch,
+                 const float* weights, int64_t stride) {
+  const int64_t keys = static_cast<int64_t>(scratch.value_rows.size());
+  const int64_t step = key_heads == 1 ? keys : kValueBlock;
+  for (int64_t begin = 0; begin < keys; begin += step) {
+    for (int64_t h = 0; h < key_heads; ++h) {
+      for (int64_t column = 0, columns = 0; column < a.value_dim; column += columns) {
+        columns = NextColumns(a.value_dim - column);
+        for (int64_t i = h * count; i < (h + 1) * count; i += kTileRows) {
+          const int64_t rows = std::min<int64_t>(kTileRows, (h + 1) * count - i);
+          std::array<float*, kTileRows> out;
+          std::array<Span, kTileRows> spans;
+          for (int64_t r = 0; r < rows; ++r) {
+            out[r] = scratch.out_rows[i + r] + column;
+            spans[r] = {begin, std::clamp(scratch.seen[i + r], begin, begin + step)};
+          }
+          WeightedColumns<false>({.out = out.data(),
+                                  .weights = weights + i * stride,
+                                  .weight_stride = stride,
+                                  .rows = scratch.value_rows.data(),
+                                  .column = h * a.v_head_stride + column,
+                                  .spans = spans.data()},
+                                 rows, columns);
+        }
+      }
+    }
+  }
+}
+
+void ForwardTask(const AttentionArgs& a, const AttentionTask& task, AttentionScratch& scratch) {
+  Locate(a, task, scratch);
+  const int64_t key_heads = task.key_head_end - task.key_head, count = task.end - task.begin;
+  const int64_t stride = static_cast<int64_t>(scratch.key_rows.size()) + kBlock, rows = count * key_heads;
+  float* scores = scratch.scores.Get(rows * stride);
+  ScoreRows(a, key_heads, count, scratch, scores, stride);
+  scratch.sums.resize(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) {
     float max = 0;
     const float sum = SoftmaxRow(scores + i * stride, scratch.seen[i], static_cast<float>(a.scale), &max);
-    scratch.sums[i] = 1.0f / sum;
+    scratch.sums[i] = sum;
     std::fill(scratch.out_rows[i], scratch.out_rows[i] + a.value_dim, 0.0f);
-    if (a.lse != nullptr) {
-      const int64_t query = (task.begin + i) / group, head = task.key_head * group + (task.begin + i) % group;
-      static_cast<float*>(a.lse)[(first_query + query) * a.heads + head] = max + reference::Log(sum);
-    }
+    if (scratch.lse[i] != nullptr) *scratch.lse[i] = max + reference::Log(sum);
   }
-
-  for (int64_t column = 0, columns = 0; column < a.value_dim; column += columns) {
-    columns = NextColumns(a.value_dim - column);
-    for (int64_t i = 0; i < count; i += kTileRows) {
-      const int64_t rows = std::min<int64_t>(kTileRows, count - i);
-      std::array<float*, kTileRows> out;
-      std::array<Span, kTileRows> spans;
-      for (int64_t r = 0; r < rows; ++r) {
-        out[r] = scratch.out_rows[i + r] + column;
-        spans[r] = {0, scratch.seen[i + r]};
-      }
-      WeightedColumns<false>({.out = out.data(),
-                              .weights = scores + i * stride,
-                              .weight_stride = stride,
-                              .rows = scratch.value_rows.data(),
-                              .column = column,
-                              .spans = spans.data()},
-                             rows, columns);
-    }
-  }
-  for (int64_t i = 0; i < count; ++i) {
+  WeighValues(a, key_heads, count, scratch, scores, stride);
+  for (int64_t i = 0; i < rows; ++i) {
     float* out = scratch.out_rows[i];
-    const V inverse = hn::Set(D(), scratch.sums[i]);
+    const V inverse = hn::Set(D(), 1.0f / scratch.sums[i]);
     ForEachVector(a.value_dim, [&](auto access, int64_t c)
                                    HWY_ATTR { access.Store(hn::Mul(access.Load(out + c), inverse), out + c); });
   }
@@ -167,7 +211,7 @@ HWY_INLINE void PackRows(const float* base, int64_t stride, int64_t count, int64
   for (int64_t j = 0; j < count; j += kBlock) {
     std::array<const float*, kBlock> rows;
     for (int64_t r = 0; r < kBlock; ++r) rows[r] = j + r < count ? base + (j + r) * stride : zeros;
-    PackBlock(rows.data(), dim, packed + j * dim);
+    PackBlock(rows.data(), 0, dim, packed + j * dim);
   }
 }
 

@@ -7,7 +7,8 @@
 namespace sputnik::cpu {
 namespace {
 
-constexpr int64_t kRowStep = 8, kMostRows = 64;
+constexpr int64_t kRowStep = 8, kMostRows = 128;
+constexpr int64_t kFewRows = 4;                // so few that memory, not arithmetic, takes the time
 constexpr int64_t kScoresOfTask = 128 * 1024;  // floats
 constexpr int64_t kLeastKeys = 64;             // of a piece that owns the gradients of keys
 
@@ -19,8 +20,9 @@ std::vector<AttentionTask> PlanAttention(const AttentionArgs& args, int threads)
   const int64_t group = args.heads / args.key_heads;
   int64_t rows = 0;
   for (int64_t s = 0; s < args.sequences; ++s) rows += QueriesOf(args, s) * group;
-  const int64_t share = rows * args.key_heads / (4 * threads);
+  const int64_t share = rows * args.key_heads / (4 * threads);  // of a task, if all were equal
   const int64_t wanted = std::clamp((share + kRowStep - 1) / kRowStep * kRowStep, kRowStep, kMostRows);
+  const int64_t fair_heads = threads == 1 ? args.key_heads : args.sequences * args.key_heads / (4 * threads);
   std::vector<AttentionTask> tasks;
   for (int64_t s = 0; s < args.sequences; ++s) {
     const int64_t count = QueriesOf(args, s) * group;
@@ -28,9 +30,10 @@ std::vector<AttentionTask> PlanAttention(const AttentionArgs& args, int threads)
     CHECK_GE(args.key_count[s], QueriesOf(args, s));
     const int64_t fitting = kScoresOfTask / args.key_count[s] / kRowStep * kRowStep;
     const int64_t step = std::clamp(fitting, kRowStep, wanted);
-    for (int64_t head = 0; head < args.key_heads; ++head) {
+    const int64_t heads = count > kFewRows ? 1 : std::clamp<int64_t>(fair_heads, 1, args.key_heads);
+    for (int64_t head = 0; head < args.key_heads; head += heads) {
       for (int64_t begin = 0; begin < count; begin += step) {
-        tasks.push_back({s, head, begin, std::min(count, begin + step)});
+        tasks.push_back({s, head, std::min(args.key_heads, head + heads), begin, std::min(count, begin + step)});
       }
     }
   }

@@ -10,10 +10,11 @@
 
 namespace sputnik::cpu {
 
-// Consecutive rows of one sequence and key head. Row i is query i / group, head i mod group of those that share the key
-// head, so that all of them read the same packed keys.
+// Consecutive rows [begin, end) of one sequence, for each of some key heads. Row i is query i / group, head i mod group
+// of those that share the key head, so that all of them read the same packed keys. When rows are few (decoding) a task
+// takes several key heads, as their keys lie side by side in memory.
 struct AttentionTask {
-  int64_t sequence = 0, key_head = 0, begin = 0, end = 0;
+  int64_t sequence = 0, key_head = 0, key_head_end = 0, begin = 0, end = 0;
 };
 
 // Some queries and some keys of one sequence and key head, and which gradients they own: those of the queries (then
@@ -33,7 +34,7 @@ int64_t AttentionKeyRow(const AttentionArgs& args, int64_t sequence, int64_t key
 
 struct AttentionScratch {
   std::vector<const float*> key_rows, value_rows, query_rows;
-  std::vector<float*> out_rows;
+  std::vector<float*> out_rows, lse;
   std::vector<int64_t> seen;  // keys that each row sees
   std::vector<float> sums;
   ScratchBuffer scores, packed, zeros;
