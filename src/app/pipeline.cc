@@ -189,16 +189,14 @@ void Pipeline::PrepareTokenizer() {
     if (!from.empty()) {
       Tokenizer::Load(from).SaveTo(folder);
     } else {
-      std::vector<std::string> documents;
-      ForEachDocument(Paths(recipe_.data.text), {.percent_separated = recipe_.data.percent_separated},
-                      [&](std::string_view document) { documents.emplace_back(document); });
-      LogInfo("training a tokenizer of {} entries on {} documents", recipe_.tokenizer.vocab_size, documents.size());
+      LogInfo("training a tokenizer of {} entries", recipe_.tokenizer.vocab_size);
       BpeTrainOptions options;
       options.vocab_size = recipe_.tokenizer.vocab_size;
       options.split_digits = recipe_.tokenizer.split_digits;
-      options.special_tokens = DefaultSpecialTokens();
-      const std::vector<std::string_view> views(documents.begin(), documents.end());
-      TrainBpe(views, options).SaveTo(folder);
+      BpeTrainer trainer(options);
+      ForEachDocument(Paths(recipe_.data.text), {.percent_separated = recipe_.data.percent_separated},
+                      [&](std::string_view document) { trainer.Add(document); });
+      SaveTrainedTokenizer(trainer.Train(), folder, recipe_.model.max_position_embeddings);
     }
   }
   tokenizer_ = Tokenizer::Load(folder);

@@ -1,5 +1,7 @@
 #include "app/recipe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/error.h"
