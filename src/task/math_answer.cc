@@ -34,7 +34,7 @@ std::optional<Rational> ParseDecimal(std::string_view text) {
     if (i == point) continue;
     if (text[i] == ',') {
       // Groups of three digits after the first comma, and one to three before it.
-      if (comma == 0 || comma > 3 || i > point || (i - comma) % 4 != 0 || point - i < 4) return std::nullopt;
+      if (comma == 0 || comma > 3 || i > point || (i - comma) % 4 != 0) return std::nullopt;
       continue;
     }
     if (!IsDigit(text[i]) || (comma < i && i < point && (i - comma) % 4 == 0)) return std::nullopt;

@@ -49,6 +49,7 @@ TEST(Packer, MicroBatchesKeepOrderAndFit) {
   EXPECT_EQ(PlanMicroBatches(lengths, 12), (Runs{{0, 1, 2}, {3, 4}, {5}, {6, 7}}));
   EXPECT_EQ(PlanMicroBatches(lengths, 1000).size(), 1u);
   EXPECT_EQ(PlanMicroBatches(lengths, 1).size(), 8u);
+  EXPECT_EQ(PlanMicroBatches(std::vector<int64_t>{5, 5, 1}, 10), (Runs{{0, 1}, {2}}));  // an exact fit
   EXPECT_TRUE(PlanMicroBatches({}, 10).empty());
 }
 

@@ -1,5 +1,6 @@
 #include "task/countdown.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,7 +55,7 @@ TEST(Countdown, ThoughtsAreTrueAndEndWithTheSolution) {
   size_t most = 0, least = 100;
   for (uint64_t index = 0; index < 500; ++index) {
     const Problem problem = task.Make(2, 12, index, Split::kTrain);
-    const std::string target = "=" + std::to_string(ParsePrompt(problem.prompt).target);
+    const std::string target = fmt::format("={}", ParsePrompt(problem.prompt).target);
     std::istringstream words(problem.answer.substr(7, problem.answer.find("</think>") - 7));
     std::string previous;
     std::set<std::string> tries;
