@@ -1,25 +1,25 @@
 #include "kernel/cpu/table.h"
 
 #include "kernel/cpu/attention.h"
+#include "kernel/cpu/linear.h"
 #include "kernel/cpu/logprob.h"
+#include "kernel/cpu/moe.h"
 #include "kernel/cpu/norm.h"
 #include "kernel/cpu/pointwise.h"
 #include "kernel/cpu/rope.h"
-#include "kernel/reference/linear.h"
-#include "kernel/reference/moe.h"
-#include "kernel/reference/update.h"
+#include "kernel/cpu/update.h"
 
 namespace sputnik {
 
 const Kernels& CpuKernels() {
   static constexpr Kernels kKernels = {
       .name = "cpu",
-      .linear = reference::Linear,
-      .linear_backward_input = reference::LinearBackwardInput,
-      .linear_backward_weight = reference::LinearBackwardWeight,
-      .grouped_linear = reference::GroupedLinear,
-      .grouped_linear_backward_input = reference::GroupedLinearBackwardInput,
-      .grouped_linear_backward_weight = reference::GroupedLinearBackwardWeight,
+      .linear = cpu::Linear,
+      .linear_backward_input = cpu::LinearBackwardInput,
+      .linear_backward_weight = cpu::LinearBackwardWeight,
+      .grouped_linear = cpu::GroupedLinear,
+      .grouped_linear_backward_input = cpu::GroupedLinearBackwardInput,
+      .grouped_linear_backward_weight = cpu::GroupedLinearBackwardWeight,
       .rms_norm = cpu::RmsNorm,
       .rms_norm_backward = cpu::RmsNormBackward,
       .rope = cpu::Rope,
@@ -32,16 +32,16 @@ const Kernels& CpuKernels() {
       .scatter_add = cpu::ScatterAdd,
       .attention = cpu::Attention,
       .attention_backward = cpu::AttentionBackward,
-      .router = reference::Router,
-      .router_backward = reference::RouterBackward,
-      .dispatch = reference::Dispatch,
-      .combine = reference::Combine,
-      .combine_backward = reference::CombineBackward,
+      .router = cpu::Router,
+      .router_backward = cpu::RouterBackward,
+      .dispatch = cpu::Dispatch,
+      .combine = cpu::Combine,
+      .combine_backward = cpu::CombineBackward,
       .log_softmax = cpu::LogSoftmax,
       .log_softmax_backward = cpu::LogSoftmaxBackward,
-      .adamw = reference::AdamW,
-      .muon = reference::Muon,
-      .sum_of_squares = reference::SumOfSquares,
+      .adamw = cpu::AdamW,
+      .muon = cpu::Muon,
+      .sum_of_squares = cpu::SumOfSquares,
   };
   return kKernels;
 }
