@@ -180,6 +180,11 @@ TEST(Moe, MethodsByHand) {
     args.top_k = 4;
     EXPECT_EQ(Chosen(machine, args, scores, {}, &weights), (std::vector<int32_t>{2, 3, 0, 1}));
 
+    // Infinite biases of both signs leave a group without a score, not the router without an end.
+    const float infinity = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(Chosen(machine, args, scores, {infinity, -infinity, 0, 0, 0, 0}, &weights),
+              (std::vector<int32_t>{2, 3, 0, 1}));
+
     // NaN is never better than a number, and never an expert twice or out of range.
     args.method = RouterMethod::kGreedy;
     args.top_k = 6;

@@ -77,7 +77,8 @@ HWY_INLINE void LimitGroups(const RouterArgs& a, float* values, float* group_val
       second = std::max(second, std::min(first, values[i]));
       first = std::max(first, values[i]);
     }
-    group_values[g] = a.method == RouterMethod::kNoAuxTc && size > 1 ? first + second : first;
+    const float score = a.method == RouterMethod::kNoAuxTc && size > 1 ? first + second : first;
+    group_values[g] = score == score ? score : kLowest;
   }
   std::fill(group_values + a.groups, group_values + a.groups + kWidth, kLowest);
   Top(group_values, a.groups, a.top_groups, kept);
