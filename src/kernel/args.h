@@ -159,6 +159,9 @@ struct AttentionArgs {
   void* lse = nullptr;  // [queries, heads] max + log Σp; output, null: not wanted
 };
 // dq, dk, dv are added to. Without a block table only.
+//   D = do · o (16-lane tree);  p = exp(score - lse);  ds = (p · (chain over value dim of do_c v_c - D)) · scale
+//   dq: a chain over keys of ds k;  dk, dv: a chain of ds q and p do over the query heads of the key head, and within each
+//   over queries, ascending.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // with o and lse as the forward left them
   const void* d_o = nullptr;
@@ -180,7 +183,7 @@ struct RouterArgs {
   RouterScore score = RouterScore::kSigmoid;
   RouterMethod method = RouterMethod::kNoAuxTc;
   int64_t tokens = 0, experts = 0, top_k = 0, groups = 1, top_groups = 1;
-  bool normalise = true;   // weights divided by their sum + 1e-20
+  bool normalise = true;   // weights divided by their sum (best first) + 1e-20
   double scaling = 1;      // routed_scaling_factor
   const void* logits = nullptr;  // [tokens, experts]
   const float* bias = nullptr;   // [experts] e_score_correction_bias, for selection only (kNoAuxTc); may be null
@@ -223,7 +226,8 @@ struct CombineBackwardArgs {
 
 // ---- logprob ---------------------------------------------------------------------------------------------------------
 // Per row of logits z (scaled by inverse_temperature): lse = max + log Σ exp(z - max), logprob = z[target] - lse,
-// entropy = lse - Σ softmax(z) z. Target -1: logprob is 0.
+// entropy = log Σ exp(z - max) - Σ exp(z - max) (z - max) / Σ exp(z - max), which is lse - Σ softmax(z) z without its
+// cancellation. Target -1: logprob is 0.
 struct LogSoftmaxArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;
@@ -264,7 +268,8 @@ struct AdamWArgs {
 };
 // Muon in Moonlight's form (arXiv 2502.16982, §2.2), for many matrices at once; each is orthogonalised by itself.
 //   g = gradient · gradient_scale; M = μ M + g; U = g + μ M; X = U / (‖U‖_F + 1e-7), transposed if rows > columns;
-//   `iterations` times: A = X Xᵀ, X = a X + (b A + c A²) X; p -= lr · ( 0.2 · sqrt(max(rows, columns)) · X + weight_decay · p ).
+//   `iterations` times: A = X Xᵀ, X = a X + (b A + c A²) X, with (a, b, c) = (3.4445, -4.7750, 2.0315);
+//   p -= lr · ( rms_factor · sqrt(max(rows, columns)) · X + weight_decay · p ).
 struct MuonMatrix {
   void* parameter = nullptr;
   const void* gradient = nullptr;

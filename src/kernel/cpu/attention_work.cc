@@ -30,7 +30,9 @@ std::vector<AttentionTask> PlanAttention(const AttentionArgs& args, int threads)
     CHECK_GE(args.key_count[s], QueriesOf(args, s));
     const int64_t fitting = kScoresOfTask / args.key_count[s] / kRowStep * kRowStep;
     const int64_t step = std::clamp(fitting, kRowStep, wanted);
-    const int64_t heads = count > kFewRows ? 1 : std::clamp<int64_t>(fair_heads, 1, args.key_heads);
+    const int64_t fitting_heads = 8 * kScoresOfTask / (count * args.key_count[s]);
+    const int64_t heads =
+        count > kFewRows ? 1 : std::clamp<int64_t>(std::min(fair_heads, fitting_heads), 1, args.key_heads);
     for (int64_t head = 0; head < args.key_heads; head += heads) {
       for (int64_t begin = 0; begin < count; begin += step) {
         tasks.push_back({s, head, std::min(args.key_heads, head + heads), begin, std::min(count, begin + step)});

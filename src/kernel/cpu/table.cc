@@ -3,12 +3,12 @@
 #include "kernel/cpu/attention.h"
 #include "kernel/cpu/linear.h"
 #include "kernel/cpu/logprob.h"
+#include "kernel/cpu/moe.h"
 #include "kernel/cpu/norm.h"
 #include "kernel/cpu/pointwise.h"
 #include "kernel/cpu/rope.h"
-#include "kernel/reference/moe.h"
+#include "kernel/cpu/update.h"
 #include "kernel/reference/pointwise.h"
-#include "kernel/reference/update.h"
 
 namespace sputnik {
 
@@ -34,16 +34,16 @@ const Kernels& CpuKernels() {
       .scatter = reference::Scatter,
       .attention = cpu::Attention,
       .attention_backward = cpu::AttentionBackward,
-      .router = reference::Router,
-      .router_backward = reference::RouterBackward,
-      .dispatch = reference::Dispatch,
-      .combine = reference::Combine,
-      .combine_backward = reference::CombineBackward,
+      .router = cpu::Router,
+      .router_backward = cpu::RouterBackward,
+      .dispatch = cpu::Dispatch,
+      .combine = cpu::Combine,
+      .combine_backward = cpu::CombineBackward,
       .log_softmax = cpu::LogSoftmax,
       .log_softmax_backward = cpu::LogSoftmaxBackward,
-      .adamw = reference::AdamW,
-      .muon = reference::Muon,
-      .sum_of_squares = reference::SumOfSquares,
+      .adamw = cpu::AdamW,
+      .muon = cpu::Muon,
+      .sum_of_squares = cpu::SumOfSquares,
   };
   return kKernels;
 }

@@ -61,6 +61,7 @@ void LimitGroups(const RouterArgs& a, std::vector<T>& values) {
       }
     }
     score[g] = a.method == RouterMethod::kNoAuxTc && size > 1 ? first + second : first;
+    if (score[g] != score[g]) score[g] = kLowest<T>;  // infinite biases of both signs
   }
   std::vector<int32_t> kept(static_cast<size_t>(a.top_groups));
   Top(score, a.top_groups, kept.data());
