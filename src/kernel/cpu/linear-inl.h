@@ -46,28 +46,49 @@ constexpr int kPitchByDepth = 16;
 constexpr int kPitchDirect = static_cast<int>(kDirectDepthBlock) + 16;
 static_assert(kTileRows <= kPitchByDepth);
 
-// ---- tiles of c in registers -----------------------------------------------------------------------------------------
+// Between packed panels, and between packed tiles, that are written side by side: an odd number of cache lines, so that
+// they do not collide.
+constexpr int kPad = 5 * 16;
+
+// ---- tiles of c in registers
+// -----------------------------------------------------------------------------------------
+
+// Moves c on by a row. The compiler is kept from seeing through it: it would work out all rows' addresses beforehand
+// and keep them on the stack, which short tiles feel.
+template <class T>
+HWY_INLINE void NextRow(T*& c, int64_t c_stride) {
+  c += c_stride;
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  asm("" : "+r"(c));
+#endif
+}
 
 template <int kRows, int kVectors>
 struct Accumulators {
   VF v[kRows][kVectors];
 
-  HWY_INLINE void Start(const float* HWY_RESTRICT c, int64_t c_stride, bool load) {
+  HWY_INLINE void Start(const float* c, int64_t c_stride, bool load) {
     const F32 d;
     HWY_UNROLL(16)
     for (int r = 0; r < kRows; ++r) {
       HWY_UNROLL(4)
-      for (int j = 0; j < kVectors; ++j) {
-        v[r][j] = load ? hn::LoadU(d, c + r * c_stride + j * kLanes) : hn::Zero(d);
-      }
+      for (int j = 0; j < kVectors; ++j) v[r][j] = hn::Zero(d);
+    }
+    if (!load) return;
+    HWY_UNROLL(16)
+    for (int r = 0; r < kRows; ++r) {
+      HWY_UNROLL(4)
+      for (int j = 0; j < kVectors; ++j) v[r][j] = hn::LoadU(d, c + j * kLanes);
+      NextRow(c, c_stride);
     }
   }
-  HWY_INLINE void Finish(float* HWY_RESTRICT c, int64_t c_stride) const {
+  HWY_INLINE void Finish(float* c, int64_t c_stride) const {
     const F32 d;
     HWY_UNROLL(16)
     for (int r = 0; r < kRows; ++r) {
       HWY_UNROLL(4)
-      for (int j = 0; j < kVectors; ++j) hn::StoreU(v[r][j], d, c + r * c_stride + j * kLanes);
+      for (int j = 0; j < kVectors; ++j) hn::StoreU(v[r][j], d, c + j * kLanes);
+      NextRow(c, c_stride);
     }
   }
 };
@@ -113,7 +134,8 @@ constexpr std::array<std::array<PackedTileFunction, kTileRows>, kTileVectors> kP
     PackedTilesOf<false>(std::make_index_sequence<kTileVectors>()),
     PackedTilesOf<true>(std::make_index_sequence<kTileVectors>())};
 
-// ---- reading b by column ---------------------------------------------------------------------------------------------
+// ---- reading b by column
+// ---------------------------------------------------------------------------------------------
 
 // Columns are read in pieces of this many bytes, as wide as the vectors allow.
 constexpr int kPiece = std::min(4 * kLanes, 32);
@@ -149,8 +171,10 @@ HWY_INLINE void LoadTransposedWords(const uint8_t* const* columns, int64_t offse
   // Then four by four words within each block.
   HWY_UNROLL(4)
   for (int q = 0; q < kPiece / 16; ++q) {
-    const VU even_low = hn::InterleaveLower(d, in[q][0], in[q][2]), odd_low = hn::InterleaveLower(d, in[q][1], in[q][3]);
-    const VU even_high = hn::InterleaveUpper(d, in[q][0], in[q][2]), odd_high = hn::InterleaveUpper(d, in[q][1], in[q][3]);
+    const VU even_low = hn::InterleaveLower(d, in[q][0], in[q][2]),
+             odd_low = hn::InterleaveLower(d, in[q][1], in[q][3]);
+    const VU even_high = hn::InterleaveUpper(d, in[q][0], in[q][2]),
+             odd_high = hn::InterleaveUpper(d, in[q][1], in[q][3]);
     words[4 * q] = hn::InterleaveLower(d, even_low, odd_low);
     words[4 * q + 1] = hn::InterleaveUpper(d, even_low, odd_low);
     words[4 * q + 2] = hn::InterleaveLower(d, even_high, odd_high);
@@ -192,8 +216,8 @@ HWY_INLINE void ColumnPointers(const B* b, int64_t b_stride, int64_t column, int
   }
 }
 
-// Columns whose distance is a multiple of this fall into so few sets of the first-level cache that they evict each other
-// before they are read to the end of a line; they are copied out first.
+// Columns whose distance is a multiple of this fall into so few sets of the first-level cache that they evict each
+// other before they are read to the end of a line; they are copied out first.
 template <class B>
 HWY_INLINE bool Collide(int64_t b_stride) {
   return b_stride * static_cast<int64_t>(sizeof(B)) % 4096 == 0;
@@ -261,8 +285,7 @@ HWY_NOINLINE void DirectTile(int64_t depth, const float* HWY_RESTRICT a, const u
   acc.Finish(c, c_stride);
 }
 
-using DirectTileFunction = void (*)(int64_t, const float*, const uint8_t* const*, const Fetch&, float*,
-                                    int64_t, bool);
+using DirectTileFunction = void (*)(int64_t, const float*, const uint8_t* const*, const Fetch&, float*, int64_t, bool);
 
 template <class B, size_t... kRow>
 constexpr std::array<DirectTileFunction, kTileRows> DirectTilesOf(std::index_sequence<kRow...>) {
@@ -272,7 +295,8 @@ template <class B>
 constexpr std::array<DirectTileFunction, kTileRows> kDirectTiles =
     DirectTilesOf<B>(std::make_index_sequence<kTileRows>());  // [rows - 1]
 
-// ---- packing ---------------------------------------------------------------------------------------------------------
+// ---- packing
+// ---------------------------------------------------------------------------------------------------------
 
 // A panel of b for PackedTile, [depth][width], width a multiple of kLanes: columns `column`… of b, from b's first depth
 // step on. Lanes past `columns` hold anything.
@@ -304,19 +328,27 @@ HWY_INLINE VF LoadWidened(const uint16_t* from) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, from))));
 }
 
-// The same for b stored by row.
+// The same for b stored by row, for all panels of `count` columns from `column` on: rows are read from end to end,
+// which is what the processor's prefetchers like.
 template <class B>
-HWY_NOINLINE void PackByRow(const B* b, int64_t b_stride, int64_t column, int64_t columns, int64_t depth, int width,
-                            float* HWY_RESTRICT panel) {
+HWY_NOINLINE void PackByRow(const B* b, int64_t b_stride, int64_t column, int64_t count, int64_t depth,
+                            float* HWY_RESTRICT panels) {
   const F32 d;
-  const int valid = static_cast<int>(std::min<int64_t>(width, columns - column));
+  const int64_t full = count / kTileColumns * kTileColumns;
+  const int64_t rest = count - full, rest_width = (rest + kLanes - 1) / kLanes * kLanes;
   for (int64_t k = 0; k < depth; ++k) {
     const B* from = b + k * b_stride + column;
-    float* to = panel + k * width;
-    int i = 0;
-    for (; i + kLanes <= valid; i += kLanes) hn::Store(LoadWidened(from + i), d, to + i);
-    for (; i < valid; ++i) to[i] = Widen(from[i]);
-    for (; i < width; ++i) to[i] = 0;
+    float* to = panels + k * kTileColumns;
+    for (int64_t n = 0; n < full; n += kTileColumns) {
+      HWY_UNROLL(4)
+      for (int i = 0; i < kTileColumns; i += kLanes) hn::Store(LoadWidened(from + n + i), d, to + i);
+      to += depth * kTileColumns + kPad;
+    }
+    if (rest == 0) continue;
+    to = panels + full / kTileColumns * (depth * kTileColumns + kPad) + k * rest_width;
+    int64_t i = 0;
+    for (; i + kLanes <= rest; i += kLanes) hn::Store(LoadWidened(from + full + i), d, to + i);
+    for (; i < rest_width; ++i) to[i] = i < rest ? Widen(from[full + i]) : 0;
   }
 }
 
@@ -333,26 +365,40 @@ HWY_INLINE void PackRowsOfA(const float* a, int64_t a_stride, int64_t rows, int6
   }
 }
 
-// A tile of a stored transposed, [depth, a_rows]: rows `row`… become adjacent floats of each depth step. Returns where the
-// packed tile starts: whole vectors are copied, from a window that may begin before `row` to end inside a.
-HWY_INLINE const float* PackColumnsOfA(const float* a, int64_t a_stride, int64_t row, int64_t a_rows, int64_t depth,
-                                       float* HWY_RESTRICT tile) {
+// Tiles of a stored transposed, [depth, a_rows], all at once as its rows are read from end to end. The rows
+// `starts[t]`… of tile t become adjacent floats of each depth step. Whole vectors are copied, from a window that may
+// begin before the tile so as to end inside a: rows of a tile start at tiles[t].
+constexpr int kTilesOfA = 16;
+HWY_NOINLINE void PackColumnsOfA(const float* a, int64_t a_stride, int64_t a_rows, const int64_t* starts, int count,
+                                 int64_t depth, float* HWY_RESTRICT packed, const float** tiles) {
   const F32 d;
-  const int64_t window = std::max<int64_t>(std::min(row, a_rows - kPitchByDepth), 0);
-  const float* from = a + window;
-  if (a_rows >= kPitchByDepth) {
-    for (int64_t k = 0; k < depth; ++k) {
-      HWY_UNROLL(4)
-      for (int i = 0; i < kPitchByDepth; i += kLanes) {
-        hn::Store(hn::LoadU(d, from + k * a_stride + i), d, tile + k * kPitchByDepth + i);
+  const int64_t width = std::min<int64_t>(a_rows, kPitchByDepth);
+  const int64_t pitch = depth * kPitchByDepth + kPad;
+  int64_t windows[kTilesOfA];
+  for (int t = 0; t < count; ++t) {
+    windows[t] = std::min(starts[t], a_rows - width);
+    tiles[t] = packed + t * pitch + (starts[t] - windows[t]);
+  }
+  for (int64_t k = 0; k < depth; ++k) {
+    const float* from = a + k * a_stride;
+    float* to = packed + k * kPitchByDepth;
+    for (int t = 0; t < count; ++t, to += pitch) {
+      if (width == kPitchByDepth) {
+        HWY_UNROLL(4)
+        for (int i = 0; i < kPitchByDepth; i += kLanes) hn::Store(hn::LoadU(d, from + windows[t] + i), d, to + i);
+      } else {
+        for (int64_t r = 0; r < width; ++r) to[r] = from[windows[t] + r];
       }
     }
-  } else {
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int64_t r = 0; r < a_rows; ++r) tile[k * kPitchByDepth + r] = from[k * a_stride + r];
-    }
   }
-  return tile + (row - window);
+}
+
+// Asks the second-level cache for part `part` of `parts` of rows of a that will be packed next.
+HWY_INLINE void FetchRowsOfA(const float* a, int64_t a_stride, int64_t rows, int64_t depth, int64_t part,
+                             int64_t parts) {
+  for (int64_t r = rows * part / parts, end = rows * (part + 1) / parts; r < end; ++r) {
+    for (int64_t k = 0; k < depth; k += 16) __builtin_prefetch(a + r * a_stride + k, 0, 2);
+  }
 }
 
 }  // namespace sputnik::cpu::HWY_NAMESPACE

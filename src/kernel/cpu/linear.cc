@@ -18,12 +18,12 @@
 #define SPUTNIK_KERNEL_CPU_LINEAR_ONCE_
 namespace sputnik::cpu {
 
-// One product c = a · b in the terms of plan_linear.h. `a_by_depth`: a is stored [depth, rows] instead of [rows, depth].
+// One product c = a · b in the terms of plan_linear.h.
 struct Product {
   ProductShape shape;
   const float* a = nullptr;
   int64_t a_stride = 0;
-  bool a_by_depth = false;
+  bool a_by_depth = false;  // a is stored [depth, rows] instead of [rows, depth]
   const void* b = nullptr;
   int64_t b_stride = 0;
   float* c = nullptr;
@@ -36,10 +36,11 @@ enum class ProductKind { kLinear, kBackwardInput, kBackwardWeight };
 // Packed operands of one thread. Kept for the thread's life: kernels are called thousands of times a second.
 class Scratch {
  public:
-  static constexpr int64_t kB = kDepthBlock * kColumnBlock;
-  static constexpr int64_t kA = 16 * (kDirectDepthBlock + 16);
+  // Floats for: the panels of b; a tile of a for the direct path, or 16 tiles; a tile of c; columns of b on their way.
+  static constexpr int64_t kB = kDepthBlock * kColumnBlock + kColumnBlock / 8 * 80;
+  static constexpr int64_t kA = 16 * (kDirectDepthBlock + 80);
   static constexpr int64_t kC = 16 * 64;
-  static constexpr int64_t kStage = 16 * (kDepthBlock + 32);  // columns of b on their way
+  static constexpr int64_t kStage = 16 * (kDepthBlock + 32);
 
   static Scratch& OfThisThread() {
     thread_local Scratch scratch;
@@ -66,25 +67,52 @@ inline Product ProductOf(ProductKind kind, const LinearArgs& args) {
   const int64_t weight_bytes = SizeOf(args.weight_dtype);
   switch (kind) {
     case ProductKind::kLinear:
-      return {{args.rows, args.outputs, args.inputs, true, weight_bytes}, x, args.x_stride, false, args.w,
-              args.w_stride, static_cast<float*>(args.y), args.y_stride, args.accumulate};
+      return {{args.rows, args.outputs, args.inputs, true, weight_bytes},
+              x,
+              args.x_stride,
+              false,
+              args.w,
+              args.w_stride,
+              static_cast<float*>(args.y),
+              args.y_stride,
+              args.accumulate};
     case ProductKind::kBackwardInput:
-      return {{args.rows, args.inputs, args.outputs, false, weight_bytes}, y, args.y_stride, false, args.w,
-              args.w_stride, static_cast<float*>(args.x), args.x_stride, args.accumulate};
+      return {{args.rows, args.inputs, args.outputs, false, weight_bytes},
+              y,
+              args.y_stride,
+              false,
+              args.w,
+              args.w_stride,
+              static_cast<float*>(args.x),
+              args.x_stride,
+              args.accumulate};
     case ProductKind::kBackwardWeight:
-      return {{args.outputs, args.inputs, args.rows, false, weight_bytes}, y, args.y_stride, true, x,
-              args.x_stride, static_cast<float*>(args.w), args.w_stride, args.accumulate};
+      return {{args.outputs, args.inputs, args.rows, false, weight_bytes},
+              y,
+              args.y_stride,
+              true,
+              x,
+              args.x_stride,
+              static_cast<float*>(args.w),
+              args.w_stride,
+              args.accumulate};
   }
   return {};
 }
 
 inline LinearArgs Group(const GroupedLinearArgs& args, int64_t g) {
   const int64_t begin = args.group_start[g];
-  return {.dtype = args.dtype, .weight_dtype = args.weight_dtype,
-          .rows = args.group_start[g + 1] - begin, .outputs = args.outputs, .inputs = args.inputs,
-          .x = static_cast<float*>(args.x) + begin * args.x_stride, .x_stride = args.x_stride,
-          .w = args.w[g], .w_stride = args.w_stride,
-          .y = static_cast<float*>(args.y) + begin * args.y_stride, .y_stride = args.y_stride,
+  return {.dtype = args.dtype,
+          .weight_dtype = args.weight_dtype,
+          .rows = args.group_start[g + 1] - begin,
+          .outputs = args.outputs,
+          .inputs = args.inputs,
+          .x = static_cast<float*>(args.x) + begin * args.x_stride,
+          .x_stride = args.x_stride,
+          .w = args.w[g],
+          .w_stride = args.w_stride,
+          .y = static_cast<float*>(args.y) + begin * args.y_stride,
+          .y_stride = args.y_stride,
           .accumulate = args.accumulate};
 }
 
@@ -173,49 +201,69 @@ HWY_NOINLINE void RunDirect(const Product& p, const Region& region, const Scratc
 
 // Packs columns [column, column + columns) of b from depth step k on, panel after panel.
 template <class B>
-HWY_NOINLINE void PackB(const Product& p, int64_t k, int64_t depth, int64_t column, int64_t columns, const Scratch& scratch) {
-  float* to = scratch.b();
+HWY_NOINLINE void PackB(const Product& p, int64_t k, int64_t depth, int64_t column, int64_t columns,
+                        const Scratch& scratch) {
   const auto* b = static_cast<const B*>(p.b);
+  if (!p.shape.b_by_column) {
+    PackByRow(b + k * p.b_stride, p.b_stride, column, columns, depth, scratch.b());
+    return;
+  }
+  float* to = scratch.b();
   for (int64_t done = 0; done < columns; done += kTileColumns) {
     const int64_t left = std::min<int64_t>(kTileColumns, columns - done);
     const int width = static_cast<int>((left + kLanes - 1) / kLanes) * kLanes;
-    if (p.shape.b_by_column) {
-      PackByColumn(b + k, p.b_stride, column + done, p.shape.columns, depth, width, scratch.stage(), to);
-    } else {
-      PackByRow(b + k * p.b_stride, p.b_stride, column + done, p.shape.columns, depth, width, to);
+    PackByColumn(b + k, p.b_stride, column + done, p.shape.columns, depth, width, scratch.stage(), to);
+    to += depth * width + kPad;
+  }
+}
+
+// Rows [row, row + rows) of c over the packed panels of b.
+HWY_INLINE void RunPanels(const Product& p, int64_t row, int64_t rows, const float* a, int64_t k, int64_t depth,
+                          int64_t column, int64_t columns, int64_t next_rows, const Scratch& scratch) {
+  float* c = p.c + row * p.c_stride + column;
+  const float* panel = scratch.b();
+  const int64_t panels = (columns + kTileColumns - 1) / kTileColumns;
+  for (int64_t i = 0; i < panels; ++i) {
+    const int64_t valid = std::min<int64_t>(kTileColumns, columns - i * kTileColumns);
+    const int64_t vectors = (valid + kLanes - 1) / kLanes;
+    const auto tile = kPackedTiles[p.a_by_depth][static_cast<size_t>(vectors - 1)][static_cast<size_t>(rows - 1)];
+    if (!p.a_by_depth) {
+      FetchRowsOfA(p.a + (row + rows) * p.a_stride + k, p.a_stride, next_rows, depth, i, panels);
     }
-    to += depth * width;
+    RunTile(c + i * kTileColumns, p.c_stride, rows, valid, vectors * kLanes, p.accumulate || k > 0, scratch.c(),
+            [&](float* to, int64_t c_stride, bool load) HWY_ATTR { tile(depth, a, panel, to, c_stride, load); });
+    panel += depth * vectors * kLanes + kPad;
   }
 }
 
 template <class B>
 HWY_NOINLINE void RunPacked(const Product& p, const Region& region, const Scratch& scratch) {
-  for (int64_t column = 0; column < region.columns; column += kColumnBlock) {
-    const int64_t columns = std::min(kColumnBlock, region.columns - column);
+  const int64_t end = region.row + region.rows;
+  for (int64_t done = 0; done < region.columns; done += kColumnBlock) {
+    const int64_t column = region.column + done, columns = std::min(kColumnBlock, region.columns - done);
     int64_t k = 0;
     do {
       const int64_t depth = std::min(kDepthBlock, p.shape.depth - k);
-      PackB<B>(p, k, depth, region.column + column, columns, scratch);
-      for (int64_t done = 0, rows; done < region.rows; done += rows) {
-        rows = NextTileRows(region.rows - done, kTileRows);
-        const int64_t row = region.row + done;
-        const float* a = scratch.a();
+      PackB<B>(p, k, depth, column, columns, scratch);
+      int64_t starts[kTilesOfA + 1] = {region.row};
+      while (starts[0] < end) {
+        int count = 0;
+        do {
+          starts[count + 1] = starts[count] + NextTileRows(end - starts[count], kTileRows);
+          ++count;
+        } while (p.a_by_depth && count < kTilesOfA && starts[count] < end);
+        const float* tiles[kTilesOfA] = {scratch.a()};
         if (p.a_by_depth) {
-          a = PackColumnsOfA(p.a + k * p.a_stride, p.a_stride, row, p.shape.rows, depth, scratch.a());
+          PackColumnsOfA(p.a + k * p.a_stride, p.a_stride, p.shape.rows, starts, count, depth, scratch.a(), tiles);
         } else {
-          PackRowsOfA(p.a + row * p.a_stride + k, p.a_stride, rows, depth, kPitchByRow, scratch.a());
+          PackRowsOfA(p.a + starts[0] * p.a_stride + k, p.a_stride, starts[1] - starts[0], depth, kPitchByRow,
+                      scratch.a());
         }
-        float* c = p.c + row * p.c_stride + region.column + column;
-        const float* panel = scratch.b();
-        for (int64_t n = 0; n < columns; n += kTileColumns) {
-          const int64_t valid = std::min<int64_t>(kTileColumns, columns - n);
-          const int64_t vectors = (valid + kLanes - 1) / kLanes;
-          const PackedTileFunction tile = kPackedTiles[p.a_by_depth][static_cast<size_t>(vectors - 1)][static_cast<size_t>(rows - 1)];
-          RunTile(c + n, p.c_stride, rows, valid, vectors * kLanes, p.accumulate || k > 0, scratch.c(),
-                  [&](float* to, int64_t c_stride, bool load)
-                      HWY_ATTR { tile(depth, a, panel, to, c_stride, load); });
-          panel += depth * vectors * kLanes;
+        for (int t = 0; t < count; ++t) {
+          const int64_t next_rows = std::min<int64_t>(kTileRows, end - starts[t + 1]);
+          RunPanels(p, starts[t], starts[t + 1] - starts[t], tiles[t], k, depth, column, columns, next_rows, scratch);
         }
+        starts[0] = starts[count];
       }
       k += depth;
     } while (k < p.shape.depth);
@@ -224,6 +272,9 @@ HWY_NOINLINE void RunPacked(const Product& p, const Region& region, const Scratc
 
 // Task `task` of a product, counted down the columns first, so that neighbours share b.
 HWY_NOINLINE void RunTask(const Product& p, const LinearPlan& plan, int64_t task) {
+  static_assert(kDepthBlock * kColumnBlock + kColumnBlock / kTileColumns * kPad <= Scratch::kB);
+  static_assert(kTileRows * kPitchDirect <= Scratch::kA && kTileRows * kPitchByRow <= Scratch::kA);
+  static_assert(kTilesOfA * (kDepthBlock * kPitchByDepth + kPad) <= Scratch::kA);
   static_assert(kTileRows * std::max(kTileColumns, kDirectColumns) <= Scratch::kC && kDirectColumns <= 16);
   const int64_t row_blocks = Blocks(p.shape.rows, plan.row_block);
   Region region{task % row_blocks * plan.row_block, 0, task / row_blocks * plan.column_block, 0};

@@ -15,8 +15,8 @@ int64_t RoundUp(int64_t a, int64_t b) { return DivideUp(a, b) * b; }
 constexpr double kTransposeCost = 8, kCopyCost = 2;
 
 // A thread is woken when this much is gained. Rough speeds of one core, on the slow side.
-constexpr double kWorthWakingNs = 10e3;
-constexpr double kFlopsPerNs = 100, kBytesPerNs = 20;
+constexpr double kWorthWakingNs = 15e3;
+constexpr double kFlopsPerNs = 100, kBytesPerNs = 30;
 // Tasks this long even out the speeds of busy cores; shorter ones only pack more.
 constexpr double kTaskNs = 100e3;
 

@@ -93,28 +93,52 @@ void WithTypes(DType dtype, DType weight_dtype, Function run) {
 
 template <class T, class Weight>
 void RunLinear(Product<T, Weight>, const LinearArgs& args, ThreadPool& pool) {
-  Run(Product<T, Weight>{.m = args.rows, .n = args.outputs, .k = args.inputs,
-                         .a = static_cast<const T*>(args.x), .a_m = args.x_stride, .a_k = 1,
-                         .b = static_cast<const Weight*>(args.w), .b_k = 1, .b_n = args.w_stride,
-                         .c = static_cast<T*>(args.y), .c_m = args.y_stride, .accumulate = args.accumulate},
+  Run(Product<T, Weight>{.m = args.rows,
+                         .n = args.outputs,
+                         .k = args.inputs,
+                         .a = static_cast<const T*>(args.x),
+                         .a_m = args.x_stride,
+                         .a_k = 1,
+                         .b = static_cast<const Weight*>(args.w),
+                         .b_k = 1,
+                         .b_n = args.w_stride,
+                         .c = static_cast<T*>(args.y),
+                         .c_m = args.y_stride,
+                         .accumulate = args.accumulate},
       pool);
 }
 
 template <class T, class Weight>
 void RunBackwardInput(Product<T, Weight>, const LinearArgs& args, ThreadPool& pool) {
-  Run(Product<T, Weight>{.m = args.rows, .n = args.inputs, .k = args.outputs,
-                         .a = static_cast<const T*>(args.y), .a_m = args.y_stride, .a_k = 1,
-                         .b = static_cast<const Weight*>(args.w), .b_k = args.w_stride, .b_n = 1,
-                         .c = static_cast<T*>(args.x), .c_m = args.x_stride, .accumulate = args.accumulate},
+  Run(Product<T, Weight>{.m = args.rows,
+                         .n = args.inputs,
+                         .k = args.outputs,
+                         .a = static_cast<const T*>(args.y),
+                         .a_m = args.y_stride,
+                         .a_k = 1,
+                         .b = static_cast<const Weight*>(args.w),
+                         .b_k = args.w_stride,
+                         .b_n = 1,
+                         .c = static_cast<T*>(args.x),
+                         .c_m = args.x_stride,
+                         .accumulate = args.accumulate},
       pool);
 }
 
 template <class T>
 void RunBackwardWeight(const LinearArgs& args, ThreadPool& pool) {
-  Run(Product<T, T>{.m = args.outputs, .n = args.inputs, .k = args.rows,
-                    .a = static_cast<const T*>(args.y), .a_m = 1, .a_k = args.y_stride,
-                    .b = static_cast<const T*>(args.x), .b_k = args.x_stride, .b_n = 1,
-                    .c = static_cast<T*>(args.w), .c_m = args.w_stride, .accumulate = args.accumulate},
+  Run(Product<T, T>{.m = args.outputs,
+                    .n = args.inputs,
+                    .k = args.rows,
+                    .a = static_cast<const T*>(args.y),
+                    .a_m = 1,
+                    .a_k = args.y_stride,
+                    .b = static_cast<const T*>(args.x),
+                    .b_k = args.x_stride,
+                    .b_n = 1,
+                    .c = static_cast<T*>(args.w),
+                    .c_m = args.w_stride,
+                    .accumulate = args.accumulate},
       pool);
 }
 
@@ -122,11 +146,17 @@ void RunBackwardWeight(const LinearArgs& args, ThreadPool& pool) {
 LinearArgs Group(const GroupedLinearArgs& args, int64_t g) {
   const int64_t begin = args.group_start[g];
   const int64_t bytes = SizeOf(args.dtype);
-  return {.dtype = args.dtype, .weight_dtype = args.weight_dtype,
-          .rows = args.group_start[g + 1] - begin, .outputs = args.outputs, .inputs = args.inputs,
-          .x = static_cast<char*>(args.x) + begin * args.x_stride * bytes, .x_stride = args.x_stride,
-          .w = args.w[g], .w_stride = args.w_stride,
-          .y = static_cast<char*>(args.y) + begin * args.y_stride * bytes, .y_stride = args.y_stride,
+  return {.dtype = args.dtype,
+          .weight_dtype = args.weight_dtype,
+          .rows = args.group_start[g + 1] - begin,
+          .outputs = args.outputs,
+          .inputs = args.inputs,
+          .x = static_cast<char*>(args.x) + begin * args.x_stride * bytes,
+          .x_stride = args.x_stride,
+          .w = args.w[g],
+          .w_stride = args.w_stride,
+          .y = static_cast<char*>(args.y) + begin * args.y_stride * bytes,
+          .y_stride = args.y_stride,
           .accumulate = args.accumulate};
 }
 
