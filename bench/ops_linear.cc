@@ -19,13 +19,12 @@
 
 #include "base/thread_pool.h"
 #include "kernel/cpu/linear.h"
+#include "tensor/arena.h"
 
 namespace sputnik {
 namespace {
 
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Shortest of the runs of `work` that fit into about `budget` seconds, at least three.
 template <class Work>
@@ -41,7 +40,8 @@ double Best(const Work& work, double budget = 0.15) {
   return best;
 }
 
-// ---- the machine's peak ----------------------------------------------------------------------------------------------
+// ---- the machine's peak
+// ----------------------------------------------------------------------------------------------
 
 constexpr int kSteps = 20000, kChains = 12;
 
@@ -79,7 +79,8 @@ double FmaPeak(ThreadPool& pool) {
 #if defined(__x86_64__)
   const bool wide = __builtin_cpu_supports("avx512f");
   if (!wide && !__builtin_cpu_supports("fma")) return 0;
-  const double seconds = Best([&] { pool.ParallelFor(pool.size(), [&](int64_t, int) { wide ? Fma512() : Fma256(); }); }, 0.3);
+  const double seconds =
+      Best([&] { pool.ParallelFor(pool.size(), [&](int64_t, int) { wide ? Fma512() : Fma256(); }); }, 0.3);
   return pool.size() * 2.0 * kSteps * kChains * (wide ? 16 : 8) / seconds / 1e9;
 #else
   (void)pool;
@@ -91,17 +92,20 @@ double ReadBandwidth(ThreadPool& pool) {
   const std::vector<uint64_t> memory(32 << 20, 1);
   const int64_t part = static_cast<int64_t>(memory.size()) / pool.size();
   std::vector<uint64_t> sums(static_cast<size_t>(pool.size()) * 8);
-  const double seconds = Best([&] {
-    pool.ParallelFor(pool.size(), [&](int64_t t, int) {
-      uint64_t sum = 0;
-      for (int64_t i = 0; i < part; ++i) sum += memory[static_cast<size_t>(t * part + i)];
-      sums[static_cast<size_t>(t) * 8] = sum;
-    });
-  }, 0.3);
+  const double seconds = Best(
+      [&] {
+        pool.ParallelFor(pool.size(), [&](int64_t t, int) {
+          uint64_t sum = 0;
+          for (int64_t i = 0; i < part; ++i) sum += memory[static_cast<size_t>(t * part + i)];
+          sums[static_cast<size_t>(t) * 8] = sum;
+        });
+      },
+      0.3);
   return static_cast<double>(part * pool.size()) * 8 / seconds / 1e9;
 }
 
-// ---- cases -----------------------------------------------------------------------------------------------------------
+// ---- cases
+// -----------------------------------------------------------------------------------------------------------
 
 enum class What { kForward, kInput, kWeight };
 
@@ -112,43 +116,65 @@ struct Case {
 };
 
 constexpr Case kTraining[] = {
-    {"large", 2048, 768, 256, 1},      {"mini", 2048, 384, 384, 1},      {"micro", 2048, 256, 256, 1},
-    {"nano", 2048, 128, 128, 1},       {"tiny", 2048, 64, 64, 1},        {"tiny ffn", 1000, 192, 64, 1},
-    {"tiny small", 100, 192, 64, 1},   {"tiny qkv", 100, 64, 64, 1},     {"head", 1024, 4096, 256, 1},
-    {"head small", 1024, 512, 128, 1}, {"narrow", 2048, 96, 256, 1},     {"down", 2048, 256, 96, 1},
-    {"experts 16x128", 128, 96, 256, 16}, {"experts 16x512", 512, 64, 128, 16}, {"experts 64x100", 100, 128, 384, 64},
+    {"large", 2048, 768, 256, 1},
+    {"mini", 2048, 384, 384, 1},
+    {"micro", 2048, 256, 256, 1},
+    {"nano", 2048, 128, 128, 1},
+    {"tiny", 2048, 64, 64, 1},
+    {"tiny ffn", 1000, 192, 64, 1},
+    {"tiny small", 100, 192, 64, 1},
+    {"tiny qkv", 100, 64, 64, 1},
+    {"head", 1024, 4096, 256, 1},
+    {"head small", 1024, 512, 128, 1},
+    {"narrow", 2048, 96, 256, 1},
+    {"down", 2048, 256, 96, 1},
+    {"experts 16x128", 128, 96, 256, 16},
+    {"experts 16x512", 512, 64, 128, 16},
+    {"experts 64x100", 100, 128, 384, 64},
     {"square", 1024, 1024, 1024, 1},
 };
 constexpr Case kDecoding[] = {
-    {"decode 1 f32", 1, 1024, 1024, 1},        {"decode 4 f32", 4, 1024, 1024, 1},
-    {"decode 16 f32", 16, 1024, 1024, 1},      {"decode 1 bf16", 1, 1024, 1024, 1, true},
-    {"decode 8 bf16", 8, 1024, 1024, 1, true}, {"decode 1 big f32", 1, 4096, 4096, 1},
-    {"decode 8 big f32", 8, 4096, 4096, 1},    {"decode 14 big f32", 14, 4096, 4096, 1},
-    {"decode 1 big bf16", 1, 4096, 4096, 1, true}, {"decode 8 big bf16", 8, 4096, 4096, 1, true},
-    {"decode 1 head", 1, 8192, 256, 1},        {"decode 4 head", 4, 8192, 256, 1},
-    {"decode 1 micro", 1, 256, 256, 1},        {"decode 8 micro", 8, 256, 256, 1},
+    {"decode 1 f32", 1, 1024, 1024, 1},
+    {"decode 4 f32", 4, 1024, 1024, 1},
+    {"decode 16 f32", 16, 1024, 1024, 1},
+    {"decode 1 bf16", 1, 1024, 1024, 1, true},
+    {"decode 8 bf16", 8, 1024, 1024, 1, true},
+    {"decode 1 big f32", 1, 4096, 4096, 1},
+    {"decode 8 big f32", 8, 4096, 4096, 1},
+    {"decode 14 big f32", 14, 4096, 4096, 1},
+    {"decode 1 big bf16", 1, 4096, 4096, 1, true},
+    {"decode 8 big bf16", 8, 4096, 4096, 1, true},
+    {"decode 1 head", 1, 8192, 256, 1},
+    {"decode 4 head", 4, 8192, 256, 1},
+    {"decode 1 micro", 1, 256, 256, 1},
+    {"decode 8 micro", 8, 256, 256, 1},
 };
 
 struct Operands {
-  std::vector<float> x, w, y;
-  std::vector<uint16_t> w16;
+  Arena arena;
+  float *x, *w, *y;
   std::vector<void*> weights;
   std::vector<int32_t> starts;
 
   explicit Operands(const Case& c) {
-    const auto size = [](int64_t n) { return static_cast<size_t>(n); };
-    x.resize(size(c.groups * c.rows * c.inputs));
-    y.resize(size(c.groups * c.rows * c.outputs));
-    w.resize(size(c.groups * c.outputs * c.inputs));
     uint32_t state = 1;
-    for (auto* v : {&x, &w, &y}) {
-      for (float& f : *v) f = static_cast<float>((state = state * 1664525 + 1013904223) >> 8) / 16777216.f - 0.5f;
-    }
-    for (float f : w) w16.push_back(BF16FromFloat(f));
+    const auto filled = [&](int64_t count) {
+      float* v = arena.New<float>(count);
+      std::generate_n(v, count, [&] {
+        state = state * 1664525 + 1013904223;
+        return static_cast<float>(state >> 8) / 16777216.f - 0.5f;
+      });
+      return v;
+    };
+    x = filled(c.groups * c.rows * c.inputs);
+    w = filled(c.groups * c.outputs * c.inputs);
+    y = filled(c.groups * c.rows * c.outputs);
+    auto* w16 = arena.New<uint16_t>(c.groups * c.outputs * c.inputs);
+    std::transform(w, w + c.groups * c.outputs * c.inputs, w16, BF16FromFloat);
     for (int64_t g = 0; g <= c.groups; ++g) starts.push_back(static_cast<int32_t>(g * c.rows));
     for (int64_t g = 0; g < c.groups; ++g) {
-      weights.push_back(c.bf16 ? static_cast<void*>(&w16[size(g * c.outputs * c.inputs)])
-                               : static_cast<void*>(&w[size(g * c.outputs * c.inputs)]));
+      const int64_t offset = g * c.outputs * c.inputs;
+      weights.push_back(c.bf16 ? static_cast<void*>(w16 + offset) : w + offset);
     }
   }
 };
@@ -156,18 +182,33 @@ struct Operands {
 double OursSeconds(const Case& c, What what, Operands& o, ThreadPool& pool) {
   const DType weight_dtype = c.bf16 ? DType::kBF16 : DType::kF32;
   if (c.groups == 1) {
-    const LinearArgs args{.weight_dtype = weight_dtype, .rows = c.rows, .outputs = c.outputs, .inputs = c.inputs,
-                          .x = o.x.data(), .x_stride = c.inputs, .w = o.weights[0], .w_stride = c.inputs,
-                          .y = o.y.data(), .y_stride = c.outputs};
+    const LinearArgs args{.weight_dtype = weight_dtype,
+                          .rows = c.rows,
+                          .outputs = c.outputs,
+                          .inputs = c.inputs,
+                          .x = o.x,
+                          .x_stride = c.inputs,
+                          .w = o.weights[0],
+                          .w_stride = c.inputs,
+                          .y = o.y,
+                          .y_stride = c.outputs};
     return Best([&] {
       what == What::kForward ? cpu::Linear(args, pool)
       : what == What::kInput ? cpu::LinearBackwardInput(args, pool)
                              : cpu::LinearBackwardWeight(args, pool);
     });
   }
-  const GroupedLinearArgs args{.weight_dtype = weight_dtype, .groups = c.groups, .group_start = o.starts.data(),
-                               .outputs = c.outputs, .inputs = c.inputs, .x = o.x.data(), .x_stride = c.inputs,
-                               .w = o.weights.data(), .w_stride = c.inputs, .y = o.y.data(), .y_stride = c.outputs};
+  const GroupedLinearArgs args{.weight_dtype = weight_dtype,
+                               .groups = c.groups,
+                               .group_start = o.starts.data(),
+                               .outputs = c.outputs,
+                               .inputs = c.inputs,
+                               .x = o.x,
+                               .x_stride = c.inputs,
+                               .w = o.weights.data(),
+                               .w_stride = c.inputs,
+                               .y = o.y,
+                               .y_stride = c.outputs};
   return Best([&] {
     what == What::kForward ? cpu::GroupedLinear(args, pool)
     : what == What::kInput ? cpu::GroupedLinearBackwardInput(args, pool)
@@ -181,9 +222,9 @@ double PeerSeconds(const Case& c, What what, Operands& o, int threads) {
   omp_set_num_threads(threads);
   return Best([&] {
     for (int64_t g = 0; g < c.groups; ++g) {
-      float* x = o.x.data() + g * c.rows * c.inputs;
-      float* w = o.w.data() + g * c.outputs * c.inputs;
-      float* y = o.y.data() + g * c.rows * c.outputs;
+      float* x = o.x + g * c.rows * c.inputs;
+      float* w = o.w + g * c.outputs * c.inputs;
+      float* y = o.y + g * c.rows * c.outputs;
       if (what == What::kForward) {
         dnnl_sgemm('N', 'T', c.rows, c.outputs, c.inputs, 1, x, c.inputs, w, c.inputs, 0, y, c.outputs);
       } else if (what == What::kInput) {

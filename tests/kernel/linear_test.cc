@@ -65,7 +65,11 @@ struct Operands {
   std::vector<uint16_t> w16;
 
   Operands(int64_t rows_, int64_t outputs_, int64_t inputs_, int64_t gap, uint32_t seed)
-      : rows(rows_), outputs(outputs_), inputs(inputs_), x_stride(inputs + gap), w_stride(inputs + 2 * gap),
+      : rows(rows_),
+        outputs(outputs_),
+        inputs(inputs_),
+        x_stride(inputs + gap),
+        w_stride(inputs + 2 * gap),
         y_stride(outputs + gap) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> uniform(-1, 1);
@@ -81,10 +85,18 @@ struct Operands {
   }
 
   LinearArgs Args(bool bf16, bool accumulate) {
-    return {.dtype = DType::kF32, .weight_dtype = bf16 ? DType::kBF16 : DType::kF32,
-            .rows = rows, .outputs = outputs, .inputs = inputs, .x = x.data(), .x_stride = x_stride,
-            .w = bf16 ? static_cast<void*>(w16.data()) : w.data(), .w_stride = w_stride,
-            .y = y.data(), .y_stride = y_stride, .accumulate = accumulate};
+    return {.dtype = DType::kF32,
+            .weight_dtype = bf16 ? DType::kBF16 : DType::kF32,
+            .rows = rows,
+            .outputs = outputs,
+            .inputs = inputs,
+            .x = x.data(),
+            .x_stride = x_stride,
+            .w = bf16 ? static_cast<void*>(w16.data()) : w.data(),
+            .w_stride = w_stride,
+            .y = y.data(),
+            .y_stride = y_stride,
+            .accumulate = accumulate};
   }
   std::vector<float>& Output(Product product) { return product == kForward ? y : product == kInput ? x : w; }
 };
@@ -124,8 +136,16 @@ class LinearTest : public ::testing::Test {
 TEST_F(LinearTest, ByHand) {
   for (const auto& products : {kReference, kCpu}) {
     float x[] = {1, 2, 3, 4, 5, 6}, w[] = {1, 0, -1, 2, 1, 0}, y[] = {10, 20, 30, 40};
-    LinearArgs args{.rows = 2, .outputs = 2, .inputs = 3, .x = x, .x_stride = 3, .w = w, .w_stride = 3,
-                    .y = y, .y_stride = 2, .accumulate = true};
+    LinearArgs args{.rows = 2,
+                    .outputs = 2,
+                    .inputs = 3,
+                    .x = x,
+                    .x_stride = 3,
+                    .w = w,
+                    .w_stride = 3,
+                    .y = y,
+                    .y_stride = 2,
+                    .accumulate = true};
     products[kForward](args, one_);
     EXPECT_EQ((std::vector<float>(y, y + 4)), (std::vector<float>{8, 24, 28, 53}));
     args.accumulate = false;
@@ -142,8 +162,8 @@ TEST_F(LinearTest, ByHand) {
 TEST_F(LinearTest, ChainIsFusedAndAscending) {
   const float tiny = std::ldexp(1.0f, -30), one_up = 1 + std::ldexp(1.0f, -12);
   float x[] = {one_up, 1, 1}, w[] = {one_up, -1 - std::ldexp(1.0f, -11), tiny}, y = 0;
-  const LinearArgs args{.rows = 1, .outputs = 1, .inputs = 3, .x = x, .x_stride = 3, .w = w, .w_stride = 3,
-                        .y = &y, .y_stride = 1};
+  const LinearArgs args{
+      .rows = 1, .outputs = 1, .inputs = 3, .x = x, .x_stride = 3, .w = w, .w_stride = 3, .y = &y, .y_stride = 1};
   const float expected = std::fma(1.0f, tiny, std::fma(1.0f, w[1], one_up * one_up));
   reference::Linear(args, one_);
   EXPECT_EQ(y, expected);
@@ -155,8 +175,8 @@ TEST_F(LinearTest, ChainIsFusedAndAscending) {
   }
   // The last product enters unrounded: fused 2^-24 survives, a rounded product would leave 0.
   float xf[] = {-one_up * one_up, one_up}, wf[] = {1, one_up};
-  const LinearArgs fused{.rows = 1, .outputs = 1, .inputs = 2, .x = xf, .x_stride = 2, .w = wf, .w_stride = 2,
-                         .y = &y, .y_stride = 1};
+  const LinearArgs fused{
+      .rows = 1, .outputs = 1, .inputs = 2, .x = xf, .x_stride = 2, .w = wf, .w_stride = 2, .y = &y, .y_stride = 1};
   reference::Linear(fused, one_);
   EXPECT_EQ(y, std::ldexp(1.0f, -24));
 }
@@ -180,9 +200,9 @@ TEST_F(LinearTest, EqualsReferenceOnRandomShapes) {
 // Several depth blocks, several column blocks, tails of each kind, work for several threads, and rows of weights that
 // are a multiple of 4 KB apart.
 TEST_F(LinearTest, EqualsReferenceOnLargeShapes) {
-  constexpr int64_t kShapes[][4] = {{300, 130, 600, 0},  {257, 1100, 70, 3}, {130, 64, 1030, 0}, {64, 600, 1024, 0},
-                                    {14, 300, 2048, 0},  {6, 200, 4300, 1},  {1, 1000, 515, 0},  {3, 333, 8195, 0},
-                                    {2000, 64, 64, 0},   {900, 33, 17, 5},   {15, 520, 256, 0},  {7, 64, 1024, 0}};
+  constexpr int64_t kShapes[][4] = {{300, 130, 600, 0}, {257, 1100, 70, 3}, {130, 64, 1030, 0}, {64, 600, 1024, 0},
+                                    {14, 300, 2048, 0}, {6, 200, 4300, 1},  {1, 1000, 515, 0},  {3, 333, 8195, 0},
+                                    {2000, 64, 64, 0},  {900, 33, 17, 5},   {15, 520, 256, 0},  {7, 64, 1024, 0}};
   for (int64_t target : FusedTargets()) {
     const ForTarget scope(target);
     for (const auto& [rows, outputs, inputs, gap] : kShapes) {
@@ -245,10 +265,17 @@ TEST_F(LinearTest, GroupsEqualReference) {
                 const int64_t offset = g * outputs * w.w_stride;
                 pointers.push_back(bf16 ? static_cast<void*>(w.w16.data() + offset) : w.w.data() + offset);
               }
-              functions[product]({.weight_dtype = bf16 ? DType::kBF16 : DType::kF32, .groups = groups,
-                                  .group_start = starts.data(), .outputs = outputs, .inputs = inputs,
-                                  .x = o.x.data(), .x_stride = o.x_stride, .w = pointers.data(),
-                                  .w_stride = w.w_stride, .y = o.y.data(), .y_stride = o.y_stride,
+              functions[product]({.weight_dtype = bf16 ? DType::kBF16 : DType::kF32,
+                                  .groups = groups,
+                                  .group_start = starts.data(),
+                                  .outputs = outputs,
+                                  .inputs = inputs,
+                                  .x = o.x.data(),
+                                  .x_stride = o.x_stride,
+                                  .w = pointers.data(),
+                                  .w_stride = w.w_stride,
+                                  .y = o.y.data(),
+                                  .y_stride = o.y_stride,
                                   .accumulate = accumulate},
                                  pool);
             };
@@ -272,8 +299,16 @@ TEST_F(LinearTest, GroupsEqualReference) {
 TEST_F(LinearTest, EmptyShapes) {
   for (const auto& products : {kReference, kCpu}) {
     float x[4] = {1, 2, 3, 4}, w[4] = {5, 6, 7, 8}, y[4] = {9, 9, 9, 9};
-    LinearArgs args{.rows = 2, .outputs = 2, .inputs = 0, .x = x, .x_stride = 2, .w = w, .w_stride = 2,
-                    .y = y, .y_stride = 2, .accumulate = true};
+    LinearArgs args{.rows = 2,
+                    .outputs = 2,
+                    .inputs = 0,
+                    .x = x,
+                    .x_stride = 2,
+                    .w = w,
+                    .w_stride = 2,
+                    .y = y,
+                    .y_stride = 2,
+                    .accumulate = true};
     products[kForward](args, two_);
     EXPECT_EQ(y[3], 9);
     args.accumulate = false;
@@ -291,8 +326,8 @@ TEST_F(LinearTest, EmptyShapes) {
   }
 }
 
-// |float - double| <= γ_k Σ|a b| with γ_k = k ε / (1 - k ε), ε half a unit in the last place (Higham 2002, §3.1; a fused
-// chain of k steps rounds k times).
+// |float - double| <= γ_k Σ|a b| with γ_k = k ε / (1 - k ε), ε half a unit in the last place (Higham 2002, §3.1; a
+// fused chain of k steps rounds k times).
 TEST_F(LinearTest, FloatReferenceIsWithinItsBoundOfDouble) {
   const Operands operands(40, 60, 500, 2, 9);
   const auto widen = [](const std::vector<float>& v) { return std::vector<double>(v.begin(), v.end()); };
@@ -306,10 +341,18 @@ TEST_F(LinearTest, FloatReferenceIsWithinItsBoundOfDouble) {
     const auto in_double = [&](bool absolute) {
       std::vector<double> x = widen(operands.x), w = widen(operands.w), y = widen(operands.y);
       if (absolute) x = magnitude(x), w = magnitude(w), y = magnitude(y);
-      kReference[product]({.dtype = DType::kF64, .weight_dtype = DType::kF64, .rows = operands.rows,
-                           .outputs = operands.outputs, .inputs = operands.inputs,
-                           .x = x.data(), .x_stride = operands.x_stride, .w = w.data(), .w_stride = operands.w_stride,
-                           .y = y.data(), .y_stride = operands.y_stride, .accumulate = true},
+      kReference[product]({.dtype = DType::kF64,
+                           .weight_dtype = DType::kF64,
+                           .rows = operands.rows,
+                           .outputs = operands.outputs,
+                           .inputs = operands.inputs,
+                           .x = x.data(),
+                           .x_stride = operands.x_stride,
+                           .w = w.data(),
+                           .w_stride = operands.w_stride,
+                           .y = y.data(),
+                           .y_stride = operands.y_stride,
+                           .accumulate = true},
                           two_);
       return product == kForward ? y : product == kInput ? x : w;
     };
@@ -332,9 +375,17 @@ TEST_F(LinearTest, Bf16WeightsInDouble) {
   Operands operands(5, 7, 9, 0, 4);
   std::vector<double> x(operands.x.begin(), operands.x.end()), y(operands.y.size()), expected(operands.y.size()), w;
   for (uint16_t bits : operands.w16) w.push_back(FloatFromBF16(bits));
-  LinearArgs args{.dtype = DType::kF64, .weight_dtype = DType::kBF16, .rows = 5, .outputs = 7, .inputs = 9,
-                  .x = x.data(), .x_stride = 9, .w = operands.w16.data(), .w_stride = 9,
-                  .y = y.data(), .y_stride = 7};
+  LinearArgs args{.dtype = DType::kF64,
+                  .weight_dtype = DType::kBF16,
+                  .rows = 5,
+                  .outputs = 7,
+                  .inputs = 9,
+                  .x = x.data(),
+                  .x_stride = 9,
+                  .w = operands.w16.data(),
+                  .w_stride = 9,
+                  .y = y.data(),
+                  .y_stride = 7};
   reference::Linear(args, one_);
   args.weight_dtype = DType::kF64;
   args.w = w.data();

@@ -55,10 +55,9 @@ TEST(PlanLinear, OneThreadMakesOneTask) {
 
 TEST(PlanLinear, LargeWorkIsSharedEvenly) {
   for (int threads : {2, 3, 4, 8}) {
-    for (const ProductShape& shape :
-         {ProductShape{2048, 768, 256, true, 4}, ProductShape{2048, 128, 128, true, 4},
-          ProductShape{2048, 256, 768, false, 4}, ProductShape{256, 256, 2048, false, 4},
-          ProductShape{1024, 4096, 256, true, 4}}) {
+    for (const ProductShape& shape : {ProductShape{2048, 768, 256, true, 4}, ProductShape{2048, 128, 128, true, 4},
+                                      ProductShape{2048, 256, 768, false, 4}, ProductShape{256, 256, 2048, false, 4},
+                                      ProductShape{1024, 4096, 256, true, 4}}) {
       EXPECT_LE(Imbalance(shape, PlanLinear(shape, kWide, threads), threads), 1.15)
           << shape.rows << "x" << shape.columns << " on " << threads;
     }
