@@ -4,10 +4,17 @@ add_library(sputnik_flags INTERFACE)
 target_compile_options(sputnik_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
   -ffp-contract=off -fno-math-errno -fstack-protector-strong)
+# Out of range is a clean stop, not silent damage; none of these changes a number.
+target_compile_definitions(sputnik_flags INTERFACE _GLIBCXX_ASSERTIONS)
+target_link_options(sputnik_flags INTERFACE -Wl,-z,relro,-z,now)
 target_include_directories(sputnik_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 
 set(SPUTNIK_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize= takes them")
 if(SPUTNIK_SANITIZE)
-  target_compile_options(sputnik_flags INTERFACE -fsanitize=${SPUTNIK_SANITIZE} -fno-omit-frame-pointer -g1)
+  # A finding ends the program, so that a test fails by it.
+  target_compile_options(sputnik_flags INTERFACE
+    -fsanitize=${SPUTNIK_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(sputnik_flags INTERFACE -fsanitize=${SPUTNIK_SANITIZE})
+else()
+  target_compile_options(sputnik_flags INTERFACE $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
 endif()

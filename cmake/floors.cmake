@@ -4,6 +4,7 @@
 function(sputnik_folder name)
   cmake_parse_arguments(arg "" "" "LINKS;LIBRARIES;PUBLIC_LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$") # a program's, not the library's
   if(NOT sources)
     return()
   endif()

@@ -34,6 +34,7 @@ class Fields {
     return list_.back();
   }
   const std::vector<Field>& list() const { return list_; }
+  void Append(const Field& field) { list_.push_back(field); }
   const Field* Find(std::string_view name) const;
 
  private:

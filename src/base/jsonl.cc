@@ -30,11 +30,7 @@ void ForEachJsonLine(const std::filesystem::path& path, std::string_view expecte
     try {
       object = ParseJson(text, Place(path, line));
     } catch (const Error& error) {
-      // The parser quotes what it read last, which may be a whole document.
-      constexpr size_t kLongestReason = 240;
-      const std::string_view reason(error.what());
-      ThrowBadInput("{}{}; expected one object per line, such as {}", reason.substr(0, kLongestReason),
-                    reason.size() > kLongestReason ? " ..." : "", expected);
+      ThrowBadInput("{}; expected one object per line, such as {}", error.what(), expected);
     }
     if (!object.is_object()) {
       ThrowBadInput("{}: found JSON of type {}; expected one object per line, such as {}", Place(path, line),

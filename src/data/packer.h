@@ -12,8 +12,8 @@ namespace sputnik {
 // A sequence to learn from.
 struct Sample {
   std::vector<int32_t> ids;
-  std::vector<float> target_weights;  // weight of predicting ids[i] from ids[<i]; [0] is 0
-  std::vector<int32_t> positions;     // empty: 0, 1, 2, ...
+  std::vector<float> target_weights;    // weight of predicting ids[i] from ids[<i]; [0] is 0
+  std::vector<int32_t> positions = {};  // empty: 0, 1, 2, ...
 };
 
 // Puts the samples one after another as sequences that do not see each other: targets[i] = ids[i + 1] with the weight

@@ -191,6 +191,11 @@ PreparedShards PrepareShards(const std::vector<fs::path>& inputs, const Tokenize
                              const PrepareOptions& options) {
   const double fraction = options.held_out_fraction;
   if (!(fraction >= 0.0 && fraction < 1.0)) ThrowUsage("held-out fraction {}: must lie in [0, 1)", fraction);
+  if (tokenizer.eos_id() < 0) {
+    ThrowBadInput(
+        "the tokenizer names no end-of-sentence token to close documents with; give it an eos_token in "
+        "tokenizer_config.json");
+  }
   const bool hold_out = fraction > 0.0;
   const int64_t cut = hold_out ? PlanCut(inputs, options) : std::numeric_limits<int64_t>::max();
 

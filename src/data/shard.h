@@ -88,7 +88,7 @@ class Shard {
 };
 
 struct PrepareOptions {
-  SourceOptions source;
+  SourceOptions source = {};
   double held_out_fraction = 0;  // of the text's bytes, the last of them in reading order; 0 makes one shard only
 };
 

@@ -31,14 +31,10 @@ int Precedence(char symbol) { return symbol == 0 ? 3 : symbol == '*' || symbol =
 // Nothing where a demonstration does not go: results that are not positive whole numbers.
 std::optional<int64_t> Apply(char symbol, int64_t a, int64_t b) {
   switch (symbol) {
-    case '+':
-      return a + b;
-    case '-':
-      return a > b ? std::optional(a - b) : std::nullopt;
-    case '*':
-      return a * b;
-    default:
-      return a % b == 0 ? std::optional(a / b) : std::nullopt;
+    case '+': return a + b;
+    case '-': return a > b ? std::optional(a - b) : std::nullopt;
+    case '*': return a * b;
+    default: return a % b == 0 ? std::optional(a / b) : std::nullopt;
   }
 }
 
@@ -85,18 +81,19 @@ uint64_t HashNumbers(std::vector<int64_t> numbers) {
 void ParsePrompt(const std::string& prompt, std::vector<int64_t>& numbers, int64_t& target) {
   const char* place = prompt.data();
   const char* const end = place + prompt.size();
-  for (;;) {
+  // A number is followed by a space, the last one by "=", the target by nothing.
+  for (char before = ' ';;) {
     int64_t value = 0;
     const auto [next, error] = std::from_chars(place, end, value);
-    const bool last = error == std::errc() && next == end;
-    if (error != std::errc() || (last && numbers.empty())) break;
-    if (last) {
+    if (error != std::errc()) break;
+    if (before == '=') {
+      if (next != end) break;
       target = value;
       return;
     }
     numbers.push_back(value);
-    // A number is followed by a space, the last one by "=", the target by nothing.
-    if (*next != ' ' && *next != '=') break;
+    if (next == end || (*next != ' ' && *next != '=')) break;
+    before = *next;
     place = next + 1;
   }
   ThrowBadInput("task countdown: \"{}\" is no problem of this task; expected such as 3 5 2=16", prompt);

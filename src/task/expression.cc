@@ -61,15 +61,9 @@ class Parser {
     int64_t value = 0;
     bool overflow = false;
     switch (symbol) {
-      case '+':
-        overflow = __builtin_add_overflow(left, *right, &value);
-        break;
-      case '-':
-        overflow = __builtin_sub_overflow(left, *right, &value);
-        break;
-      case '*':
-        overflow = __builtin_mul_overflow(left, *right, &value);
-        break;
+      case '+': overflow = __builtin_add_overflow(left, *right, &value); break;
+      case '-': overflow = __builtin_sub_overflow(left, *right, &value); break;
+      case '*': overflow = __builtin_mul_overflow(left, *right, &value); break;
       default:
         // The lowest number divided by -1 has no 64-bit result, and its remainder traps.
         if (*right == 0 || (left == std::numeric_limits<int64_t>::min() && *right == -1)) return std::nullopt;

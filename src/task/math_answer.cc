@@ -34,7 +34,7 @@ std::optional<Rational> ParseDecimal(std::string_view text) {
     if (i == point) continue;
     if (text[i] == ',') {
       // Groups of three digits after the first comma, and one to three before it.
-      if (comma == 0 || comma > 3 || i > point || (i - comma) % 4 != 0 || point - i < 4) return std::nullopt;
+      if (comma == 0 || comma > 3 || i > point || (i - comma) % 4 != 0) return std::nullopt;
       continue;
     }
     if (!IsDigit(text[i]) || (comma < i && i < point && (i - comma) % 4 == 0)) return std::nullopt;
@@ -113,12 +113,16 @@ std::optional<std::string_view> LastNumber(std::string_view text) {
   }
   if (begin > 0 && text[begin - 1] == '.' && (begin == 1 || !IsLetter(text[begin - 2]))) --begin;  // .5
   std::string_view number = text.substr(begin, last + 1 - begin);
-  // Dates and lists such as 12/25/2023 or 1,2: their last part.
+  // Of dates and lists such as 12/25/2023 and 1,2 the last part counts.
+  const auto cut = [&](size_t separator) {
+    begin += separator + 1;
+    number.remove_prefix(separator + 1);
+  };
+  if (std::count(number.begin(), number.end(), '/') > 1) cut(number.rfind('/'));
   while (!ParseNumber(number)) {
     const size_t separator = number.find_first_of(",/");
     if (separator == kNone) return number;
-    begin += separator + 1;
-    number.remove_prefix(separator + 1);
+    cut(separator);
   }
   const bool negative =
       begin > 0 && text[begin - 1] == '-' && (begin == 1 || (!IsDigit(text[begin - 2]) && !IsLetter(text[begin - 2])));

@@ -41,7 +41,7 @@ Problem Multiplication::Make(uint64_t seed, int64_t level, uint64_t index, Split
   std::string product = MultiplyDigits(a, b[0] - '0');
   std::string thought = PartialProduct(a, b[0] - '0');
   if (b.size() == 2) {
-    const std::string shifted = "0" + MultiplyDigits(a, b[1] - '0');
+    const std::string shifted = fmt::format("0{}", MultiplyDigits(a, b[1] - '0'));
     const std::string sum = TrimDigits(AddDigits(product, shifted));
     thought += fmt::format(" {} {}+{}={}", PartialProduct(a, b[1] - '0'), product, shifted, sum);
     product = sum;

@@ -48,13 +48,17 @@ constexpr std::array kTasks = {
 }  // namespace
 
 void TaskOptions::ListFields(Fields& fields) {
+  const auto limit = [](Field& field, double minimum, double maximum) {
+    field.minimum = minimum;
+    field.maximum = maximum;
+  };
   fields.Add("reversed", &reversed, "addition: write numbers least significant digit first");
   fields.Add("scratchpad", &scratchpad, "addition: show each column in <think> before the answer");
-  fields.Add("multiplier_digits", &multiplier_digits, "multiplication: digits of the second number, 1 or 2");
-  fields.Add("numbers", &numbers, "countdown: how many numbers are given, 2 to 4");
-  fields.Add("tries", &tries, "countdown: most missing combinations that a demonstration shows");
-  fields.Add("highest_target", &highest_target, "countdown: largest number to reach");
-  fields.Add("format_weight", &format_weight, "share of the reward for the <think> and <answer> form");
+  limit(fields.Add("multiplier_digits", &multiplier_digits, "multiplication: digits of the second number"), 1, 2);
+  limit(fields.Add("numbers", &numbers, "countdown: how many numbers are given"), 2, 4);
+  limit(fields.Add("tries", &tries, "countdown: most missing combinations that a demonstration shows"), 0, 64);
+  limit(fields.Add("highest_target", &highest_target, "countdown: largest number to reach"), 10, 100000);
+  limit(fields.Add("format_weight", &format_weight, "share of the reward for the <think> and <answer> form"), 0, 0.99);
   fields.Add("file", &file, "jsonl: the file of problems");
   fields.Add("exact", &exact, "jsonl: the completion must be the answer exactly");
 }

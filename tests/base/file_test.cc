@@ -92,6 +92,19 @@ TEST(File, LargeAndSmallPiecesArriveInOrder) {
   EXPECT_TRUE(ReadFile(folder / "a") == all);
 }
 
+TEST(File, BytesWrittenEarlierCanBeReplaced) {
+  const TemporaryFolder folder;
+  AtomicFileWriter writer(folder / "a");
+  writer.Write("________", 8);
+  const std::string large(3 << 20, 'x');
+  writer.Write(large.data(), large.size());
+  writer.Overwrite(2, "1234", 4);
+  writer.Write("tail", 4);
+  writer.Overwrite(0, "ab", 2);
+  writer.Commit();
+  EXPECT_TRUE(ReadFile(folder / "a") == "ab1234__" + large + "tail");
+}
+
 TEST(File, AWriterThatIsDroppedLeavesNoTrace) {
   const TemporaryFolder folder;
   WriteFileAtomically(folder / "a", "old");

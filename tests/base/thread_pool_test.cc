@@ -52,6 +52,19 @@ TEST_P(ThreadPoolOf, WakesFromSleep) {
   EXPECT_EQ(total, 800);
 }
 
+// A worker's task that outlasts the caller's: the caller falls asleep and must be woken.
+TEST_P(ThreadPoolOf, WaitsForALateWorker) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> done{0};
+    pool.ParallelFor(pool.size(), [&](int64_t, int worker) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(worker == 0 ? 1 : 4));
+      done.fetch_add(1);
+    });
+    ASSERT_EQ(done, pool.size());
+  }
+}
+
 // A nested call runs on its task's worker, so that scratch memory per worker is never shared by two at once.
 TEST_P(ThreadPoolOf, NestedCallsRunInPlaceAsTheSameWorker) {
   ThreadPool pool(GetParam());

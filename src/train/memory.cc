@@ -1,0 +1,83 @@
+#include "train/memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+#include "model/param.h"
+
+namespace sputnik {
+namespace {
+
+constexpr int64_t kFloat = 4;
+
+// Floats kept per token by one block's ops (model/block.cc, in order).
+int64_t BlockFloats(const ModelConfig& c, bool moe) {
+  const int64_t d = c.hidden_size, heads = c.num_attention_heads, q = heads * c.qk_head_dim();
+  int64_t floats = 2 * d;                                               // norm, residual sum
+  floats += (c.q_lora_rank > 0 ? 2 * c.q_lora_rank + q : q);            // queries
+  floats += c.kv_lora_rank + c.qk_rope_head_dim + c.kv_lora_rank;       // latent and its norm
+  floats += heads * (c.qk_nope_head_dim + c.v_head_dim) + q;            // expanded keys and values, joined keys
+  floats += heads * (c.v_head_dim + 1) + d;                             // attention output, its projection
+  floats += 2 * d;                                                      // norm, residual sum
+  if (!moe) return floats + 3 * c.intermediate_size + d;
+  floats += 3 * c.n_routed_experts + 4 * c.num_experts_per_tok + d;
+  floats += c.n_shared_experts * 3 * c.moe_intermediate_size + d;
+  return floats + c.num_experts_per_tok * (2 * d + 3 * c.moe_intermediate_size);
+}
+
+}  // namespace
+
+MemoryEstimate EstimateTrainingMemory(const ModelConfig& config, const OptimizerConfig& optimizer,
+                                      int64_t micro_batch_tokens, bool recompute, bool with_mtp) {
+  MemoryEstimate estimate;
+  for (const ParamSpec& spec : ListParams(config)) {
+    const int64_t bytes = spec.elements() * kFloat;
+    estimate.parameters += bytes;
+    estimate.gradients += bytes;
+    estimate.optimizer += bytes * (optimizer.optimizer == "muon" && spec.role == ParamRole::kMatrix ? 1 : 2);
+  }
+  int64_t per_token = 3 * config.hidden_size, largest_block = 0;
+  const int64_t layers = config.num_hidden_layers + (with_mtp ? config.num_nextn_predict_layers : 0);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const bool main = layer < config.num_hidden_layers;
+    const int64_t block = BlockFloats(config, main ? config.HasMoe(layer) : config.n_routed_experts > 0);
+    largest_block = std::max(largest_block, block);
+    per_token += recompute && main ? config.hidden_size : block + (main ? 0 : 6 * config.hidden_size);
+  }
+  if (recompute) per_token += largest_block;
+  // Every activation has a gradient of its size; logits come in chunks of about a mebibyte.
+  estimate.activations = micro_batch_tokens * per_token * kFloat * 2 + (int64_t{4} << 20);
+  return estimate;
+}
+
+int64_t AvailableMemory() {
+  int64_t available = int64_t{1} << 62;
+  std::ifstream info("/proc/meminfo");
+  for (std::string key; info >> key;) {
+    int64_t kib = 0;
+    if (key == "MemAvailable:" && info >> kib) available = kib << 10;
+  }
+  std::ifstream limit_file("/sys/fs/cgroup/memory.max"), used_file("/sys/fs/cgroup/memory.current");
+  int64_t limit = 0, used = 0;
+  if (limit_file >> limit && used_file >> used) available = std::min(available, std::max<int64_t>(limit - used, 0));
+  return available;
+}
+
+void CheckTrainingMemory(const ModelConfig& config, const OptimizerConfig& optimizer, const TrainConfig& train,
+                         int64_t available) {
+  const bool mtp = train.mtp_weight > 0;
+  const MemoryEstimate need = EstimateTrainingMemory(config, optimizer, train.micro_batch_tokens, train.recompute, mtp);
+  if (need.total() <= available) return;
+  const MemoryEstimate one = EstimateTrainingMemory(config, optimizer, 1024, true, mtp);
+  const int64_t fixed = need.parameters + need.gradients + need.optimizer;
+  const int64_t fit = available > fixed ? (available - fixed) / std::max<int64_t>(one.activations / 1024, 1) / 256 * 256 : 0;
+  ThrowUsage("training needs about {} MiB ({} for weights, gradients and optimizer, {} for activations) but {} MiB are "
+             "free; {}",
+             need.total() >> 20, fixed >> 20, need.activations >> 20, available >> 20,
+             fit >= 256 ? fmt::format("with recompute = true, micro_batch_tokens = {} would fit", fit)
+                        : std::string("choose a smaller model"));
+}
+
+}  // namespace sputnik
