@@ -15,15 +15,16 @@ namespace {
 constexpr int64_t kLanes = 16, kBlock = 64;  // weights are summed by blocks, each by lanes
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-// exp(x) for x <= 0, below -87 zero. Only additions and multiplications, which round alike on every machine, so that a
-// compiler may turn the loop around it into vectors of any width. exp(0) is exactly 1.
+// exp(x) for x <= 0; zero below -87 and where x is no number. Only additions and multiplications, which round alike on
+// every machine, and no branch, so that a compiler may turn the loop around it into vectors of any width. exp(0) is
+// exactly 1.
 inline float ExpOfNegative(float x) {
   constexpr float kLog2E = 0x1.715476p0f, kLn2High = 0x1.62e4p-1f, kLn2Low = 0x1.7f7d1cp-20f;
   constexpr float kRounder = 0x1.8p23f;  // adding it leaves a whole number in the lowest bits
-  const float clamped = x > -87.f ? x : -87.f;
-  const float shifted = clamped * kLog2E + kRounder;
+  const uint32_t in_range = x > -87.f ? 0xffffffffu : 0u;
+  const float shifted = x * kLog2E + kRounder;
   const float n = shifted - kRounder;
-  const float r = (clamped - n * kLn2High) - n * kLn2Low;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
   float p = 1.f / 5040;
   p = p * r + 1.f / 720;
   p = p * r + 1.f / 120;
@@ -32,10 +33,14 @@ inline float ExpOfNegative(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.f;
   p = p * r + 1.f;
-  const auto power = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;  // the bits of 2^n
-  const float y = p * std::bit_cast<float>(power);
-  // A NaN falls to the third choice and stays one, for the sum to show it.
-  return x < -87.f ? 0.f : (x <= 0.f ? y : x);
+  const uint32_t power = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;  // the bits of 2^n
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(p * std::bit_cast<float>(power)) & in_range);
+}
+
+bool AnyNotANumber(std::span<const float> z) {
+  uint32_t broken = 0;
+  for (const float value : z) broken |= value != value ? 1u : 0u;
+  return broken != 0;
 }
 
 float Largest(std::span<const float> z) {
@@ -106,9 +111,24 @@ uint64_t KeyOf(float z, size_t id) {
 }
 size_t IdOf(uint64_t key) { return 0xffffffffu - static_cast<uint32_t>(key); }
 
-void MakeKeys(std::span<const float> z, std::vector<uint64_t>& keys) {
-  keys.resize(z.size());
-  for (size_t i = 0; i < z.size(); ++i) keys[i] = KeyOf(z[i], i);
+// The keys of the k largest logits, in no order.
+void CollectLargest(std::span<const float> z, size_t k, std::vector<uint64_t>& keys) {
+  keys.clear();
+  const size_t room = std::max<size_t>(4 * k, 256);
+  const auto shrink = [&] {
+    std::nth_element(keys.begin(), keys.begin() + static_cast<ptrdiff_t>(k - 1), keys.end(), std::greater<>());
+    keys.resize(k);
+  };
+  // Ids ascend, so of equal logits a later one never displaces an earlier one.
+  float least = kNone;
+  for (size_t i = 0; i < z.size(); ++i) {
+    if (!(z[i] > least) && keys.size() >= k) continue;
+    keys.push_back(KeyOf(z[i], i));
+    if (keys.size() < room) continue;
+    shrink();
+    least = z[IdOf(keys[k - 1])];
+  }
+  if (keys.size() > k) shrink();
 }
 
 // Moves the `count` largest keys to the front, sorted, given that the first `sorted` are there already.
@@ -119,41 +139,58 @@ void SortFront(std::vector<uint64_t>& keys, size_t sorted, size_t count) {
   std::sort(begin, middle, std::greater<>());
 }
 
+// Sets the weights of tokens that come after this one in the order of keys to zero.
+void KeepUpTo(std::span<const float> z, size_t last, float* w) {
+  const float least = z[last];
+  for (size_t i = 0; i < z.size(); ++i) {
+    const uint32_t kept = z[i] > least ? 0xffffffffu : 0u;
+    const uint32_t tied = z[i] == least && i <= last ? 0xffffffffu : 0u;
+    w[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(w[i]) & (kept | tied));
+  }
+}
+
+// The fewest likeliest tokens that hold a share `top_p` of the weights. `keys` holds the candidates if `ranked`.
+void KeepMass(std::span<const float> z, double top_p, bool ranked, SamplerScratch& scratch) {
+  float* w = scratch.weights.data();
+  std::vector<uint64_t>& keys = scratch.keys;
+  const double total = Total(w, z.size());
+  if (!ranked) {
+    // Tokens below this hold less than 1 - top_p together, even if all were: none of them is needed.
+    const auto needless = static_cast<float>(0.999 * (1 - top_p) * total / static_cast<double>(z.size()));
+    keys.clear();
+    for (size_t i = 0; i < z.size(); ++i) {
+      if (w[i] >= needless) keys.push_back(KeyOf(z[i], i));
+    }
+  }
+  double mass = 0;
+  size_t sorted = 0, kept = 0;
+  while (kept < keys.size()) {
+    if (kept == sorted) {  // few tokens hold most of the mass, so a full sort is seldom needed
+      const size_t next = std::min(keys.size(), std::max<size_t>(64, 2 * sorted));
+      SortFront(keys, sorted, next);
+      sorted = next;
+    }
+    mass += static_cast<double>(w[IdOf(keys[kept])]);
+    ++kept;
+    if (mass >= top_p * total) break;
+  }
+  KeepUpTo(z, IdOf(keys[kept - 1]), w);
+}
+
 // Sets the weights of tokens that the filters leave out to zero.
 void Filter(std::span<const float> z, const SamplingOptions& options, SamplerScratch& scratch) {
-  float* w = scratch.weights.data();
-  const size_t columns = z.size();
-  std::vector<uint64_t>& keys = scratch.keys;
-  const bool by_rank = options.top_k > 0 && static_cast<size_t>(options.top_k) < columns;
-  const auto keep_from = [&](uint64_t least) {
-    for (size_t i = 0; i < columns; ++i) w[i] = KeyOf(z[i], i) >= least ? w[i] : 0.f;
-  };
-  if (by_rank || options.top_p < 1) MakeKeys(z, keys);
-  if (by_rank) {
-    const auto k = static_cast<size_t>(options.top_k);
-    std::nth_element(keys.begin(), keys.begin() + static_cast<ptrdiff_t>(k - 1), keys.end(), std::greater<>());
-    keep_from(keys[k - 1]);
-    keys.resize(k);
+  const bool ranked = options.top_k > 0 && static_cast<size_t>(options.top_k) < z.size();
+  if (ranked) {
+    CollectLargest(z, static_cast<size_t>(options.top_k), scratch.keys);
+    KeepUpTo(z, IdOf(*std::min_element(scratch.keys.begin(), scratch.keys.end())), scratch.weights.data());
   }
-  if (options.top_p < 1) {
-    const double wanted = options.top_p * Total(w, columns);
-    double mass = 0;
-    size_t sorted = 0, kept = 0;
-    while (kept < keys.size()) {
-      if (kept == sorted) {  // few tokens hold most of the mass, so a full sort is seldom needed
-        const size_t next = std::min(keys.size(), std::max<size_t>(128, 4 * sorted));
-        SortFront(keys, sorted, next);
-        sorted = next;
-      }
-      mass += static_cast<double>(w[IdOf(keys[kept])]);
-      ++kept;
-      if (mass >= wanted) break;
-    }
-    keep_from(keys[kept - 1]);
-  }
+  if (options.top_p < 1) KeepMass(z, options.top_p, ranked, scratch);
   if (options.min_p > 0) {
     const auto least = static_cast<float>(options.min_p);  // the likeliest weighs 1
-    for (size_t i = 0; i < columns; ++i) w[i] = w[i] >= least ? w[i] : 0.f;
+    for (size_t i = 0; i < z.size(); ++i) {
+      const uint32_t kept = scratch.weights[i] >= least ? 0xffffffffu : 0u;
+      scratch.weights[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(scratch.weights[i]) & kept);
+    }
   }
 }
 
@@ -178,15 +215,11 @@ void ValidateSampling(const SamplingOptions& o) {
 int32_t SampleToken(std::span<const float> logits, const SamplingOptions& options, uint64_t index,
                     SamplerScratch& scratch) {
   const float largest = Largest(logits);
-  if (!std::isfinite(largest)) ThrowNotFinite();
+  if (!std::isfinite(largest) || AnyNotANumber(logits)) ThrowNotFinite();
   if (options.temperature == 0) {
-    int broken = 0;
-    for (const float z : logits) broken |= static_cast<int>(z != z);
-    if (broken != 0) ThrowNotFinite();
     return static_cast<int32_t>(std::find(logits.begin(), logits.end(), largest) - logits.begin());
   }
   Exponentiate(logits, static_cast<float>(options.inverse_temperature()), largest, scratch.weights);
-  if (!std::isfinite(Total(scratch.weights.data(), logits.size()))) ThrowNotFinite();
   if (options.filtered()) Filter(logits, options, scratch);
   const float* w = scratch.weights.data();
   const double u = Random(options.seed, kStreamSampling, index).Uniform();
@@ -196,8 +229,9 @@ int32_t SampleToken(std::span<const float> logits, const SamplingOptions& option
 std::vector<std::pair<int32_t, float>> TopTokens(std::span<const float> logits, int64_t n, double inverse_temperature,
                                                  float lse, SamplerScratch& scratch) {
   const size_t count = std::min(static_cast<size_t>(n), logits.size());
-  MakeKeys(logits, scratch.keys);
-  SortFront(scratch.keys, 0, count);
+  if (count == 0) return {};
+  CollectLargest(logits, count, scratch.keys);
+  std::sort(scratch.keys.begin(), scratch.keys.end(), std::greater<>());
   const auto beta = static_cast<float>(inverse_temperature);
   std::vector<std::pair<int32_t, float>> top;
   top.reserve(count);

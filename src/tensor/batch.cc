@@ -5,10 +5,10 @@
 
 namespace sputnik {
 
-std::vector<int32_t> DrawPositions(int64_t count, int64_t range, uint64_t seed) {
+std::vector<int32_t> DrawPositions(int64_t count, int64_t range, uint64_t seed, uint64_t step) {
   CHECK(count >= 0 && count <= range && range <= INT32_MAX);
   // Selection sampling (Knuth, volume 2, algorithm 3.4.2 S): each place is taken with probability missing / remaining.
-  Random random(seed, kStreamPositions);
+  Random random(seed, kStreamPositions, step);
   std::vector<int32_t> positions;
   positions.reserve(static_cast<size_t>(count));
   auto missing = static_cast<uint64_t>(count);

@@ -29,7 +29,7 @@ struct Batch {
 // Randomised positions (Ruoss and others, arXiv 2305.16843): `count` different places of [0, range), ascending, each
 // such choice equally likely; a pure function of its arguments. 0 <= count <= range. A sequence that grows while it is
 // sampled draws once for the longest it may become and uses the front.
-std::vector<int32_t> DrawPositions(int64_t count, int64_t range, uint64_t seed);
+std::vector<int32_t> DrawPositions(int64_t count, int64_t range, uint64_t seed, uint64_t step = 0);
 
 // Attention visits keys in blocks of this many, counted from the start of the sequence; a cache page holds one block.
 inline constexpr int64_t kKeyBlock = 16;
