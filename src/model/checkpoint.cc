@@ -24,7 +24,8 @@ std::vector<fs::path> ShardFiles(const fs::path& folder, std::map<std::string, s
   const fs::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
   if (fs::exists(single)) return {single};
   if (!fs::exists(index)) {
-    ThrowBadInput("{}: no model.safetensors and no model.safetensors.index.json; is this a model folder?", folder.string());
+    ThrowBadInput("{}: no model.safetensors and no model.safetensors.index.json; is this a model folder?",
+                  folder.string());
   }
   const Json json = ReadJsonFile(index);
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
@@ -60,8 +61,8 @@ StoredModel OpenModel(const fs::path& folder) {
   for (const auto& [name, file] : weight_map) {
     const auto found = model.tensors.find(name);
     if (found == model.tensors.end() || found->second.second->path().filename() != file) {
-      ThrowBadInput("{}: the index says tensor `{}` is in {}, but it is not; is the download complete?", folder.string(),
-                    name, file);
+      ThrowBadInput("{}: the index says tensor `{}` is in {}, but it is not; is the download complete?",
+                    folder.string(), name, file);
     }
   }
   return model;
@@ -104,10 +105,11 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return "[" + text + "]";
 }
 
-void CopyWeights(const StoredModel& stored, const fs::path& folder, Decoder& decoder) {
+// Names, shapes and types against the config, before memory is taken for any of them.
+void CheckTensors(const StoredModel& stored, const fs::path& folder, const ModelConfig& config) {
   std::set<std::string> expected;
-  for (const Param& param : decoder.params().list()) {
-    const std::string& name = param.spec.name;
+  for (const ParamSpec& spec : ListParams(config)) {
+    const std::string& name = spec.name;
     expected.insert(name);
     const auto found = stored.tensors.find(name);
     if (found == stored.tensors.end()) {
@@ -115,9 +117,9 @@ void CopyWeights(const StoredModel& stored, const fs::path& folder, Decoder& dec
                     folder.string(), name);
     }
     const auto& [tensor, file] = found->second;
-    if (tensor->shape != param.spec.shape) {
+    if (tensor->shape != spec.shape) {
       ThrowBadInput("{}: tensor `{}` has shape {}, but config.json asks for {}", file->path().string(), name,
-                    ShapeText(tensor->shape), ShapeText(param.spec.shape));
+                    ShapeText(tensor->shape), ShapeText(spec.shape));
     }
     if (tensor->dtype != DType::kF32 && tensor->dtype != DType::kBF16) {
       ThrowBadInput("{}: tensor `{}` is {}; F32 and BF16 can be loaded", file->path().string(), name,
@@ -125,11 +127,21 @@ void CopyWeights(const StoredModel& stored, const fs::path& folder, Decoder& dec
     }
   }
   for (const auto& [name, place] : stored.tensors) {
-    if (!expected.contains(name) && !IsMtpCopy(name) &&
-        !(decoder.config().tie_word_embeddings && name == "lm_head.weight")) {
-      ThrowBadInput("{}: unexpected tensor `{}`: config.json does not describe it", place.second->path().string(), name);
+    if (!expected.contains(name) && !IsMtpCopy(name) && !(config.tie_word_embeddings && name == "lm_head.weight")) {
+      ThrowBadInput("{}: unexpected tensor `{}`: config.json does not describe it", place.second->path().string(),
+                    name);
     }
   }
+  const auto head = stored.tensors.find("lm_head.weight");
+  if (config.tie_word_embeddings && head != stored.tensors.end()) {
+    const StoredTensor& embedding = *stored.tensors.at("model.embed_tokens.weight").first;
+    if (!std::ranges::equal(head->second.first->data, embedding.data)) {
+      ThrowBadInput("{}: `lm_head.weight` differs from the embedding, but config.json ties them", folder.string());
+    }
+  }
+}
+
+void CopyWeights(const StoredModel& stored, Decoder& decoder) {
   for (const Param& param : decoder.params().list()) {
     CopyValues(*stored.tensors.at(param.spec.name).first, param.tensor);
   }
@@ -143,12 +155,17 @@ std::unique_ptr<Decoder> LoadModel(const fs::path& folder, bool with_gradients) 
   const std::string mtp_prefix = fmt::format("model.layers.{}.eh_proj", config.num_hidden_layers);
   const auto mtp = stored.tensors.lower_bound(mtp_prefix);
   if (mtp == stored.tensors.end() || !mtp->first.starts_with(mtp_prefix)) config.num_nextn_predict_layers = 0;
+  CheckTensors(stored, folder, config);
   auto decoder = std::make_unique<Decoder>(config, DType::kF32, with_gradients);
-  CopyWeights(stored, folder, *decoder);
+  CopyWeights(stored, *decoder);
   return decoder;
 }
 
-void LoadWeights(const fs::path& folder, Decoder& decoder) { CopyWeights(OpenModel(folder), folder, decoder); }
+void LoadWeights(const fs::path& folder, Decoder& decoder) {
+  const StoredModel stored = OpenModel(folder);
+  CheckTensors(stored, folder, decoder.config());
+  CopyWeights(stored, decoder);
+}
 
 void SaveModel(const fs::path& folder, const Decoder& decoder) {
   const ModelConfig& config = decoder.config();
@@ -156,8 +173,8 @@ void SaveModel(const fs::path& folder, const Decoder& decoder) {
   std::vector<TensorToStore> tensors;
   for (const Param& param : decoder.params().list()) {
     const auto bytes = static_cast<size_t>(param.spec.elements() * SizeOf(DType::kF32));
-    tensors.push_back({param.spec.name, DType::kF32, param.spec.shape,
-                       {static_cast<const std::byte*>(param.tensor.data()), bytes}});
+    tensors.push_back(
+        {param.spec.name, DType::kF32, param.spec.shape, {static_cast<const std::byte*>(param.tensor.data()), bytes}});
   }
   WriteSafetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
   WriteFileAtomically(folder / "config.json", WriteModelConfig(config));

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/elementary.h"
@@ -9,12 +10,47 @@
 namespace sputnik {
 namespace {
 
-// Published folders leave these out (transformers writes neither) although the two families differ in them.
-void SetFamilyDefaults(ModelConfig& config) {
-  if (!config.is_v2()) return;
-  config.topk_method = "greedy";
-  config.scoring_func = "softmax";
-  config.norm_topk_prob = false;
+constexpr double kMany = 1 << 30;  // the largest size there may be
+
+// What transformers takes for keys that config.json leaves out. It writes neither topk_method nor scoring_func for V3.
+ModelConfig FamilyDefaults(const std::string& model_type) {
+  ModelConfig c;
+  c.model_type = model_type;
+  c.vocab_size = 129280;
+  c.hidden_size = 7168;
+  c.intermediate_size = 18432;
+  c.moe_intermediate_size = 2048;
+  c.num_hidden_layers = 61;
+  c.num_nextn_predict_layers = 1;
+  c.num_attention_heads = 128;
+  c.n_routed_experts = 256;
+  c.num_experts_per_tok = 8;
+  c.n_group = 8;
+  c.topk_group = 4;
+  c.first_k_dense_replace = 3;
+  c.routed_scaling_factor = 2.5;
+  c.q_lora_rank = 1536;
+  c.kv_lora_rank = 512;
+  c.qk_nope_head_dim = 128;
+  c.qk_rope_head_dim = 64;
+  c.v_head_dim = 128;
+  if (!c.is_v2()) return c;
+  c.vocab_size = 102400;
+  c.hidden_size = 4096;
+  c.intermediate_size = 11008;
+  c.moe_intermediate_size = 1407;
+  c.num_hidden_layers = c.num_attention_heads = 32;
+  c.num_nextn_predict_layers = c.first_k_dense_replace = 0;
+  c.n_shared_experts = 2;
+  c.n_routed_experts = 64;
+  c.num_experts_per_tok = 6;
+  c.n_group = c.topk_group = 1;
+  c.routed_scaling_factor = 1;
+  c.max_position_embeddings = 2048;
+  c.topk_method = "greedy";
+  c.scoring_func = "softmax";
+  c.norm_topk_prob = false;
+  return c;
 }
 
 void ReadField(const Json& value, const Field& field, const std::string& where) {
@@ -38,25 +74,73 @@ void ReadField(const Json& value, const Field& field, const std::string& where) 
   CheckField(field, where);
 }
 
-void ReadRopeScaling(const Json& object, RopeScaling& scaling, double& theta, const std::string& where) {
-  if (object.is_null()) return;
-  if (!object.is_object()) ThrowUsage("{}: `rope_scaling` is not an object", where);
-  if (object.contains("rope_theta") && object["rope_theta"].is_number()) theta = object["rope_theta"].get<double>();
-  const std::string type = object.value("rope_type", object.value("type", std::string("default")));
-  if (type == "default") return;
-  if (type != "yarn") ThrowUsage("{}: rope scaling of type `{}` is not supported; only `yarn` is", where, type);
-  const auto number = [&](const char* key, double fallback) {
-    if (!object.contains(key) || object[key].is_null()) return fallback;
-    if (!object[key].is_number()) ThrowUsage("{}: `rope_scaling.{}` is not a number", where, key);
-    return object[key].get<double>();
+// `rope_scaling` (published folders) or `rope_parameters` (transformers 5, with rope_theta inside).
+void ReadRopeScaling(const Json& json, const std::string& key, ModelConfig& config, const std::string& where) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return;
+  const Json& object = *found;
+  if (!object.is_object()) ThrowUsage("{}: `{}` is not an object", where, key);
+  const auto number = [&](const char* name, double fallback, double least, double most) {
+    const auto entry = object.find(name);
+    if (entry == object.end() || entry->is_null()) return fallback;
+    const double value = entry->is_number() ? entry->get<double>() : -1;
+    if (!entry->is_number() || !(value >= least && value <= most)) {
+      ThrowUsage("{}: `{}.{}` is {}, expected a number between {} and {}", where, key, name, entry->dump(), least,
+                 most);
+    }
+    return value;
   };
-  scaling.factor = number("factor", 1);
-  scaling.beta_fast = number("beta_fast", 32);
-  scaling.beta_slow = number("beta_slow", 1);
-  scaling.mscale = number("mscale", 1);
-  scaling.mscale_all_dim = number("mscale_all_dim", 0);
-  scaling.original_max_position_embeddings = static_cast<int64_t>(number("original_max_position_embeddings", 4096));
-  if (!(scaling.factor >= 1)) ThrowUsage("{}: `rope_scaling.factor` is {}, expected at least 1", where, scaling.factor);
+  const auto require = [&](const char* name, const Json& only) {
+    const auto entry = object.find(name);
+    if (entry != object.end() && !entry->is_null() && *entry != only) {
+      ThrowUsage("{}: `{}.{}` is {}, and only {} is supported", where, key, name, entry->dump(), only.dump());
+    }
+  };
+  config.rope_theta = number("rope_theta", config.rope_theta, 1, 1e18);
+  require("partial_rotary_factor", 1.0);
+  Json type = "default";
+  for (const char* name : {"type", "rope_type"}) {
+    if (object.contains(name) && !object[name].is_null()) type = object[name];
+  }
+  if (type == "default") return;
+  if (type != "yarn") ThrowUsage("{}: {} of type {} is not supported; only \"yarn\" is", where, key, type.dump());
+  require("attention_factor", nullptr);
+  require("truncate", true);
+  RopeScaling& yarn = config.rope_scaling;
+  if (!object.contains("factor")) ThrowUsage("{}: `{}.factor` is missing", where, key);
+  yarn.factor = number("factor", 1, 1, 1e6);
+  yarn.beta_fast = number("beta_fast", 32, 1e-3, 1e6);
+  yarn.beta_slow = number("beta_slow", 1, 1e-3, 1e6);
+  yarn.mscale = number("mscale", 1, 0, 1e3);
+  yarn.mscale_all_dim = number("mscale_all_dim", 0, 0, 1e3);
+  yarn.original_max_position_embeddings = static_cast<int64_t>(
+      number("original_max_position_embeddings", static_cast<double>(config.max_position_embeddings), 1, kMany));
+  if (config.rope_theta <= 1)
+    ThrowUsage("{}: `rope_theta` is {}, but YaRN needs more than 1", where, config.rope_theta);
+}
+
+// Refuses what no machine holds, in floating point: products of sizes that are each in range may still overflow.
+void CheckTotals(const ModelConfig& c, std::string_view where) {
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  const double d = number(c.hidden_size), heads = number(c.num_attention_heads), rank = number(c.kv_lora_rank);
+  const double q = heads * number(c.qk_head_dim()), v = heads * number(c.v_head_dim), q_rank = number(c.q_lora_rank);
+  const double attention = (q_rank > 0 ? q_rank * (d + q) : q * d) + d * (rank + number(c.qk_rope_head_dim)) +
+                           rank * (heads * number(c.qk_nope_head_dim) + v) + v * d;
+  const double experts = number(c.n_routed_experts), width = 3 * d * number(c.moe_intermediate_size);
+  const double ffn = std::max(3 * d * number(c.intermediate_size), (experts + number(c.n_shared_experts)) * width);
+  const double layers = number(c.num_hidden_layers + c.num_nextn_predict_layers);
+  const double parameters = 2 * number(c.vocab_size) * d + layers * (attention + ffn),
+               tensors = layers * (3 * experts + 20);
+  if (parameters > 0x1p50 || tensors > 0x1p20) {
+    ThrowUsage("{}: the sizes describe {:.1e} parameters in {:.1e} tensors, which is more than this program can hold",
+               where, parameters, tensors);
+  }
+  const double positions = number(std::max(c.max_position_embeddings, c.position_range));
+  if (positions * number(c.qk_rope_head_dim) > 0x1p30) {
+    ThrowUsage(
+        "{}: a table of {} positions (`max_position_embeddings`, `position_range`) is more than this program can hold",
+        where, positions);
+  }
 }
 
 // Values that transformers writes and that change nothing here, or must have one value.
@@ -85,7 +169,6 @@ void RefuseUnsupported(const Json& json, const std::string& where) {
 
 void ModelConfig::ListFields(Fields& f) {
   f.Add("model_type", &model_type, "deepseek_v3 or deepseek_v2").choices = {"deepseek_v3", "deepseek_v2"};
-  constexpr double kMany = 1 << 30;
   const auto size = [&](std::string_view name, int64_t* value, double least, std::string_view help) {
     Field& field = f.Add(name, value, help);
     field.minimum = least;
@@ -154,6 +237,7 @@ void ModelConfig::Validate(std::string_view where) const {
   if (position_mode == "randomised" && position_range < 1) {
     ThrowUsage("{}: `position_mode` is randomised, so `position_range` must say how many positions there are", where);
   }
+  CheckTotals(*this, where);
   if (n_routed_experts == 0) return;
   if (num_experts_per_tok > n_routed_experts) {
     ThrowUsage("{}: `num_experts_per_tok` is {} but there are only {} experts (`n_routed_experts`)", where,
@@ -166,7 +250,7 @@ void ModelConfig::Validate(std::string_view where) const {
   if (topk_group > n_group) {
     ThrowUsage("{}: `topk_group` is {} but there are only {} groups (`n_group`)", where, topk_group, n_group);
   }
-  if (num_experts_per_tok > topk_group * (n_routed_experts / n_group)) {
+  if (topk_method != "greedy" && num_experts_per_tok > topk_group * (n_routed_experts / n_group)) {
     ThrowUsage("{}: `num_experts_per_tok` is {} but the {} groups a token may use hold only {} experts", where,
                num_experts_per_tok, topk_group, topk_group * (n_routed_experts / n_group));
   }
@@ -187,16 +271,15 @@ ModelConfig ReadModelConfig(const std::filesystem::path& path) {
   if (config.model_type != "deepseek_v3" && !config.is_v2()) {
     ThrowUsage("{}: `model_type` {} is not supported; deepseek_v3 and deepseek_v2 are", where, config.model_type);
   }
-  SetFamilyDefaults(config);
+  config = FamilyDefaults(config.model_type);
   Fields fields;
   config.ListFields(fields);
   for (const Field& field : fields.list()) {
     const auto value = json.find(field.name);
     if (value != json.end() && !value->is_null()) ReadField(*value, field, where);
   }
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (json.contains(key)) ReadRopeScaling(json[key], config.rope_scaling, config.rope_theta, where);
-  }
+  if (json.contains("q_lora_rank") && json["q_lora_rank"].is_null()) config.q_lora_rank = 0;
+  for (const char* key : {"rope_scaling", "rope_parameters"}) ReadRopeScaling(json, key, config, where);
   RefuseUnsupported(json, where);
   config.Validate(where);
   return config;
@@ -224,9 +307,13 @@ std::string WriteModelConfig(ModelConfig config) {
   const RopeScaling& scaling = config.rope_scaling;
   json["rope_scaling"] = nullptr;
   if (scaling.factor > 0) {
-    json["rope_scaling"] = {{"type", "yarn"}, {"rope_type", "yarn"}, {"factor", scaling.factor},
-                            {"beta_fast", scaling.beta_fast}, {"beta_slow", scaling.beta_slow},
-                            {"mscale", scaling.mscale}, {"mscale_all_dim", scaling.mscale_all_dim},
+    json["rope_scaling"] = {{"type", "yarn"},
+                            {"rope_type", "yarn"},
+                            {"factor", scaling.factor},
+                            {"beta_fast", scaling.beta_fast},
+                            {"beta_slow", scaling.beta_slow},
+                            {"mscale", scaling.mscale},
+                            {"mscale_all_dim", scaling.mscale_all_dim},
                             {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
   }
   return json.dump(2) + "\n";

@@ -8,6 +8,9 @@
 namespace sputnik {
 namespace {
 
+// The norms of the two latents: published modelling code and transformers leave rms_norm_eps out of these two.
+constexpr double kLatentEpsilon = 1e-6;
+
 struct Projected {
   Tensor q;       // [N, H, d_n + d_r], the rotary part rotated
   Tensor latent;  // [N, d_c], normed
@@ -21,9 +24,9 @@ Projected Project(Pass& pass, const ModelConfig& c, const MlaWeights& w, const F
   const Tensor both = Linear(pass, x, w.input_projection);
   Projected p;
   Tensor q = both.Slice(1, 0, first);
-  if (c.q_lora_rank > 0) q = Linear(pass, RmsNorm(pass, q, w.q_a_norm, c.rms_norm_eps), w.q_b);
+  if (c.q_lora_rank > 0) q = Linear(pass, RmsNorm(pass, q, w.q_a_norm, kLatentEpsilon), w.q_b);
   p.q = q.SplitLast(heads, c.qk_head_dim());
-  p.latent = RmsNorm(pass, both.Slice(1, first, c.kv_lora_rank), w.kv_a_norm, c.rms_norm_eps);
+  p.latent = RmsNorm(pass, both.Slice(1, first, c.kv_lora_rank), w.kv_a_norm, kLatentEpsilon);
   p.k_rope = both.Slice(1, first + c.kv_lora_rank, c.qk_rope_head_dim);
   if (context.positions != nullptr) {
     RopeInPlace(pass, p.q.Slice(2, c.qk_nope_head_dim, c.qk_rope_head_dim), context.rotary, context.positions);
@@ -53,7 +56,8 @@ Tensor Expanded(Pass& pass, const ModelConfig& c, const MlaWeights& w, const For
 
 Tensor Absorbed(Pass& pass, const ModelConfig& c, const MlaWeights& w, const ForwardContext& context, int64_t layer,
                 const Projected& p) {
-  const int64_t heads = c.num_attention_heads, tokens = p.q.size(0), nope = c.qk_nope_head_dim, rope = c.qk_rope_head_dim;
+  const int64_t heads = c.num_attention_heads, tokens = p.q.size(0), nope = c.qk_nope_head_dim,
+                rope = c.qk_rope_head_dim;
   const int64_t rank = c.kv_lora_rank;
   const Tensor& pages = context.cache->layer(layer);
   StoreRows(pass, p.latent, context.cache_rows, pages.Slice(1, 0, rank));

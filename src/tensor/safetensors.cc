@@ -16,12 +16,31 @@ static_assert(std::endian::native == std::endian::little, "safetensors files are
 
 constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr size_t kMaxRank = 8;
+constexpr uint64_t kMaxSize = uint64_t{1} << 62;
 
 std::optional<DType> TypeNamed(std::string_view name) {
   for (const DType type : {DType::kF32, DType::kF64, DType::kBF16, DType::kI32}) {
     if (NameOf(type) == name) return type;
   }
   return std::nullopt;
+}
+
+// What stands in a message: a file may hold a name or a value of any length.
+std::string Shortened(std::string text) {
+  constexpr size_t kLongest = 240;
+  if (text.size() > kLongest) text = text.substr(0, kLongest) + "…";
+  return text;
+}
+
+// Names become map keys, file names of nobody, and words in messages: nothing printable is refused, control characters
+// (which could steer a terminal) and absurd lengths are.
+void CheckName(const std::string& name, const std::string& where) {
+  constexpr size_t kLongest = 1024;
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (name.empty() || name.size() > kLongest || std::any_of(name.begin(), name.end(), control)) {
+    ThrowBadInput("{}: the name {} is empty, longer than {} bytes or holds control characters", where,
+                  Shortened(Json(name).dump()), kLongest);
+  }
 }
 
 // Parses the header; nlohmann keeps the last of two equal keys, so duplicates are caught on the way.
@@ -34,16 +53,23 @@ Json ParseHeader(std::string_view text, const std::string& where) {
       std::vector<std::string>& keys = open_keys.back();
       std::sort(keys.begin(), keys.end());
       const auto twice = std::adjacent_find(keys.begin(), keys.end());
-      if (twice != keys.end()) ThrowBadInput("{}: the header names `{}` twice", where, *twice);
+      if (twice != keys.end()) ThrowBadInput("{}: the header names `{}` twice", where, Shortened(*twice));
       open_keys.pop_back();
     }
-    if (event == Json::parse_event_t::key) open_keys.back().push_back(value.get<std::string>());
+    if (event == Json::parse_event_t::key) {
+      open_keys.back().push_back(value.get<std::string>());
+      if (open_keys.size() == 1) CheckName(open_keys.back().back(), where);
+    }
     return true;
   };
+  // The parser skips a byte order mark and takes a NUL for the end of the text.
+  if (text.starts_with("\xef\xbb\xbf") || text.find('\0') != text.npos) {
+    ThrowBadInput("{}: the header is not plain JSON: it holds a byte order mark or a NUL", where);
+  }
   try {
     return Json::parse(text.begin(), text.end(), refuse_duplicates);
   } catch (const Json::exception& e) {
-    ThrowBadInput("{}: the header is not valid JSON: {}", where, e.what());
+    ThrowBadInput("{}: the header is not valid JSON: {}", where, Shortened(e.what()));
   }
 }
 
@@ -57,19 +83,22 @@ StoredTensor ReadEntry(const std::string& name, const Json& entry, std::span<con
   const Json &type = entry["dtype"], &shape = entry["shape"], &offsets = entry["data_offsets"];
   if (!type.is_string()) refuse("dtype is not a string");
   const std::optional<DType> dtype = TypeNamed(type.get<std::string>());
-  if (!dtype) refuse(fmt::format("type {} is not supported (F32, BF16, F64 and I32 are)", type.dump()));
+  if (!dtype) refuse(fmt::format("type {} is not supported (F32, BF16, F64 and I32 are)", Shortened(type.dump())));
   StoredTensor tensor{.dtype = *dtype, .shape = {}, .data = {}};
   if (!shape.is_array() || shape.size() > kMaxRank) refuse("shape is not a list of at most 8 sizes");
   uint64_t bytes = static_cast<uint64_t>(SizeOf(*dtype));
+  const bool empty = std::find(shape.begin(), shape.end(), Json(0u)) != shape.end();
+  if (empty) bytes = 0;
   for (const Json& size : shape) {
     if (!size.is_number_unsigned()) refuse("a size is not a whole number");
     const auto value = size.get<uint64_t>();
-    if (value > data.size() && value != 0) refuse("a size is larger than the file");
-    if (value != 0 && bytes > data.size() / value) refuse("the shape needs more bytes than the file has");
+    if (value > kMaxSize) refuse("a size is larger than any file");
+    if (!empty && bytes > data.size() / value) refuse("the shape needs more bytes than the file has");
     bytes *= value;
     tensor.shape.push_back(static_cast<int64_t>(value));
   }
-  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
+  if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+      !offsets[1].is_number_unsigned()) {
     refuse("data_offsets is not a pair of whole numbers");
   }
   const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
@@ -77,7 +106,8 @@ StoredTensor ReadEntry(const std::string& name, const Json& entry, std::span<con
     refuse(fmt::format("data_offsets [{}, {}) lie outside the file's {} data bytes; is the file complete?", begin, end,
                        data.size()));
   }
-  if (end - begin != bytes) refuse(fmt::format("data_offsets span {} bytes but the shape needs {}", end - begin, bytes));
+  if (end - begin != bytes)
+    refuse(fmt::format("data_offsets span {} bytes but the shape needs {}", end - begin, bytes));
   tensor.data = data.subspan(begin, bytes);
   return tensor;
 }
@@ -122,7 +152,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
     }
     if (!entry.is_object()) ThrowBadInput("{}: __metadata__ is not an object", where);
     for (const auto& [key, value] : entry.items()) {
-      if (!value.is_string()) ThrowBadInput("{}: __metadata__ `{}` is not a string", where, key);
+      if (!value.is_string()) ThrowBadInput("{}: __metadata__ `{}` is not a string", where, Shortened(key));
       metadata_.emplace(key, value.get<std::string>());
     }
   }
