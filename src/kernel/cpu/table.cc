@@ -1,12 +1,13 @@
 #include "kernel/cpu/table.h"
 
-#include "kernel/reference/attention.h"
-#include "kernel/reference/linear.h"
-#include "kernel/reference/logprob.h"
+#include "kernel/cpu/attention.h"
+#include "kernel/cpu/linear.h"
+#include "kernel/cpu/logprob.h"
+#include "kernel/cpu/norm.h"
+#include "kernel/cpu/pointwise.h"
+#include "kernel/cpu/rope.h"
 #include "kernel/reference/moe.h"
-#include "kernel/reference/norm.h"
 #include "kernel/reference/pointwise.h"
-#include "kernel/reference/rope.h"
 #include "kernel/reference/update.h"
 
 namespace sputnik {
@@ -14,32 +15,32 @@ namespace sputnik {
 const Kernels& CpuKernels() {
   static constexpr Kernels kKernels = {
       .name = "cpu",
-      .linear = reference::Linear,
-      .linear_backward_input = reference::LinearBackwardInput,
-      .linear_backward_weight = reference::LinearBackwardWeight,
-      .grouped_linear = reference::GroupedLinear,
-      .grouped_linear_backward_input = reference::GroupedLinearBackwardInput,
-      .grouped_linear_backward_weight = reference::GroupedLinearBackwardWeight,
-      .rms_norm = reference::RmsNorm,
-      .rms_norm_backward = reference::RmsNormBackward,
-      .rope = reference::Rope,
-      .add = reference::Add,
-      .add_to = reference::AddTo,
-      .copy = reference::Copy,
-      .swiglu = reference::Swiglu,
-      .swiglu_backward = reference::SwigluBackward,
-      .gather = reference::Gather,
-      .scatter_add = reference::ScatterAdd,
+      .linear = cpu::Linear,
+      .linear_backward_input = cpu::LinearBackwardInput,
+      .linear_backward_weight = cpu::LinearBackwardWeight,
+      .grouped_linear = cpu::GroupedLinear,
+      .grouped_linear_backward_input = cpu::GroupedLinearBackwardInput,
+      .grouped_linear_backward_weight = cpu::GroupedLinearBackwardWeight,
+      .rms_norm = cpu::RmsNorm,
+      .rms_norm_backward = cpu::RmsNormBackward,
+      .rope = cpu::Rope,
+      .add = cpu::Add,
+      .add_to = cpu::AddTo,
+      .copy = cpu::Copy,
+      .swiglu = cpu::Swiglu,
+      .swiglu_backward = cpu::SwigluBackward,
+      .gather = cpu::Gather,
+      .scatter_add = cpu::ScatterAdd,
       .scatter = reference::Scatter,
-      .attention = reference::Attention,
-      .attention_backward = reference::AttentionBackward,
+      .attention = cpu::Attention,
+      .attention_backward = cpu::AttentionBackward,
       .router = reference::Router,
       .router_backward = reference::RouterBackward,
       .dispatch = reference::Dispatch,
       .combine = reference::Combine,
       .combine_backward = reference::CombineBackward,
-      .log_softmax = reference::LogSoftmax,
-      .log_softmax_backward = reference::LogSoftmaxBackward,
+      .log_softmax = cpu::LogSoftmax,
+      .log_softmax_backward = cpu::LogSoftmaxBackward,
       .adamw = reference::AdamW,
       .muon = reference::Muon,
       .sum_of_squares = reference::SumOfSquares,
