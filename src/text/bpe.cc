@@ -198,7 +198,7 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     const uint32_t number = workspace.bucket_of[rank];
     {
       Bucket& bucket = buckets[number];
-      if (!bucket.sorted) {
+      if (!bucket.sorted) {  // several ranks fed it: leftmost first, as the definition says, where two overlap
         std::sort(bucket.positions.begin() + static_cast<std::ptrdiff_t>(bucket.next), bucket.positions.end());
         bucket.sorted = true;
       }

@@ -37,17 +37,23 @@ std::vector<int32_t> EncodeNaively(const std::vector<BpeMerge>& merges, const st
   }
 }
 
-// Merges of known tokens at random; shuffled, a merge may come before those that make its parts.
+// Merges of known tokens at random; two that spell the same share their result. Shuffled, a merge may come before those
+// that make its parts.
 std::vector<BpeMerge> RandomMerges(Random& random, const std::string& letters, int count, bool shuffle) {
-  std::vector<int32_t> known;
-  for (const char c : letters) known.push_back(static_cast<uint8_t>(c));
+  std::vector<std::string> known;
+  std::map<std::string, int32_t> id_of;
+  for (const char c : letters) {
+    known.emplace_back(1, c);
+    id_of[known.back()] = static_cast<uint8_t>(c);
+  }
   std::vector<BpeMerge> merges;
-  std::set<std::pair<int32_t, int32_t>> seen;
+  std::set<std::pair<std::string, std::string>> seen;
   while (static_cast<int>(merges.size()) < count) {
-    const int32_t left = known[random.Below(known.size())], right = known[random.Below(known.size())];
+    const std::string left = known[random.Below(known.size())], right = known[random.Below(known.size())];
     if (!seen.insert({left, right}).second) continue;
-    merges.push_back({left, right, static_cast<int32_t>(256 + merges.size())});
-    known.push_back(merges.back().result);
+    const auto [result, fresh] = id_of.emplace(left + right, static_cast<int32_t>(256 + merges.size()));
+    if (fresh) known.push_back(left + right);
+    merges.push_back({id_of[left], id_of[right], result->second});
   }
   for (size_t i = merges.size(); shuffle && i > 1; --i) std::swap(merges[i - 1], merges[random.Below(i)]);
   return merges;
