@@ -143,15 +143,15 @@ size_t BpeModel::EncodeShort(std::string_view piece, int32_t* ids) const {
   return count;
 }
 
-// Tokens form a linked list over the positions of the bytes they start at. Positions wait in one bucket per rank, and
-// the lowest rank with a bucket goes next, so that a run of equal characters takes linear time, where a queue of
-// positions would add a logarithm and a cache miss to each. A position that no longer holds its rank's pair is skipped.
+// A token covers positions first to last of the piece; id[first] is the token, and ends[first] = last, ends[last] =
+// first lead to its neighbours both ways. Positions wait in one bucket per rank, and the lowest rank with a bucket goes
+// next, so that a run of equal characters takes linear time, where a queue of positions would add a logarithm and a
+// cache miss to each. A position that no longer holds its rank's pair is skipped.
 void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace, std::vector<int32_t>* ids) const {
   if (piece.size() > std::numeric_limits<int32_t>::max()) {
     ThrowBadInput("a piece of text of {} bytes without a break is too long to tokenize (at most 2147483647)",
                   piece.size());
   }
-  constexpr uint32_t kEnd = UINT32_MAX;
   constexpr int32_t kMerged = -1;
   struct Bucket {
     std::vector<uint32_t> positions;
@@ -159,8 +159,8 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     bool sorted = true;
   };
   const auto size = static_cast<uint32_t>(piece.size());
-  std::vector<int32_t> id(size);
-  std::vector<uint32_t> previous(size), next(size);
+  const auto id = std::make_unique_for_overwrite<int32_t[]>(size);
+  const auto ends = std::make_unique_for_overwrite<uint32_t[]>(size);
   std::vector<Bucket> buckets(1);                                                // bucket 0 means none
   std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> waiting;  // ranks
   std::vector<uint32_t> touched;
@@ -187,8 +187,7 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
 
   for (uint32_t i = 0; i < size; ++i) {
     id[i] = byte_ids_[static_cast<uint8_t>(piece[i])];
-    previous[i] = i == 0 ? kEnd : i - 1;
-    next[i] = i + 1 == size ? kEnd : i + 1;
+    ends[i] = i;
   }
   for (uint32_t i = 0; i + 1 < size; ++i) {
     const uint32_t rank = Find(id[i], id[i + 1]).rank;
@@ -199,7 +198,7 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     const uint32_t number = workspace.bucket_of[rank];
     {
       Bucket& bucket = buckets[number];
-      if (!bucket.sorted) {
+      if (!bucket.sorted) {  // several ranks fed it: leftmost first, as the definition says, where two overlap
         std::sort(bucket.positions.begin() + static_cast<std::ptrdiff_t>(bucket.next), bucket.positions.end());
         bucket.sorted = true;
       }
@@ -207,22 +206,24 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     // A merge may bring a lower rank to the top (in merges that no trainer writes); that one then goes first.
     while (waiting.top() == rank && buckets[number].sorted && buckets[number].next < buckets[number].positions.size()) {
       const uint32_t at = buckets[number].positions[buckets[number].next];
-      const uint32_t right = id[at] == kMerged ? kEnd : next[at];
-      const Slot* slot = right == kEnd ? nullptr : &Find(id[at], id[right]);
+      const uint32_t right = id[at] == kMerged ? size : ends[at] + 1;
+      const Slot* slot = right == size ? nullptr : &Find(id[at], id[right]);
       if (slot == nullptr || slot->rank != rank) {
         ++buckets[number].next;
         continue;
       }
+      const uint32_t last = ends[right];
       id[at] = slot->result;
       id[right] = kMerged;
-      next[at] = next[right];
-      if (next[at] != kEnd) previous[next[at]] = at;
-      if (previous[at] != kEnd) {
-        const uint32_t left_rank = Find(id[previous[at]], id[at]).rank;
-        if (left_rank != kNoRank) push(previous[at], left_rank);
+      ends[at] = last;
+      ends[last] = at;
+      if (at > 0) {
+        const uint32_t left = ends[at - 1];
+        const uint32_t left_rank = Find(id[left], id[at]).rank;
+        if (left_rank != kNoRank) push(left, left_rank);
       }
-      if (next[at] != kEnd) {
-        const uint32_t right_rank = Find(id[at], id[next[at]]).rank;
+      if (last + 1 < size) {
+        const uint32_t right_rank = Find(id[at], id[last + 1]).rank;
         if (right_rank != kNoRank) push(at, right_rank);
       }
       ++buckets[number].next;
@@ -230,7 +231,7 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     if (waiting.top() == rank && buckets[number].next == buckets[number].positions.size()) waiting.pop();
   }
   for (const uint32_t rank : touched) workspace.bucket_of[rank] = 0;
-  for (uint32_t at = 0; at != kEnd; at = next[at]) ids->push_back(id[at]);
+  for (uint32_t at = 0; at < size; at = ends[at] + 1) ids->push_back(id[at]);
 }
 
 }  // namespace sputnik

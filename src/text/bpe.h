@@ -38,7 +38,7 @@ class BpeModel {
   // every result is longer than its parts.
   BpeModel(const std::array<int32_t, 256>& byte_ids, std::span<const BpeMerge> merges);
 
-  // Appends the tokens of one piece. Time is linear in the piece for all but adversarial merges; memory about 24 bytes
+  // Appends the tokens of one piece. Time is linear in the piece for all but adversarial merges; memory about 20 bytes
   // per byte of the piece while it runs. Pieces of 2^31 bytes or more are an Error (bad input).
   void Encode(std::string_view piece, BpeWorkspace& workspace, std::vector<int32_t>* ids) const;
 

@@ -84,8 +84,8 @@ class Reader : public nlohmann::json_sax<Json> {
   }
   bool end_array() override {
     if (place_ == Place::kMergePair) {
+      if (file_.merges.starts.size() != (merge_count_ + 1) * 2 + 1) WrongMerge();
       ++merge_count_;
-      if (file_.merges.starts.size() != merge_count_ * 2 + 1) WrongMerge();
       place_ = Place::kMerges;
     } else if (place_ == Place::kMerges) {
       place_ = Place::kTree;
@@ -105,7 +105,7 @@ class Reader : public nlohmann::json_sax<Json> {
 
   [[noreturn]] void WrongMerge() const {
     ThrowBadInput("{}: model.merges: entry {} is not two tokens (a string with one space, or two strings)", source_,
-                  file_.merges.starts.size() / 2);
+                  merge_count_);
   }
 
   void AddMerge(std::string_view text) {
