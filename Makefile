@@ -54,7 +54,7 @@ build/%/build.ninja:
 	cmake --preset $* $(LAUNCHER)
 
 # The files of the fortunes package without their indexes and second names, one after another.
-build/demo/fortunes.txt:
+build/demo/fortunes.txt: | setup
 	mkdir -p $(@D)
 	find /usr/share/games/fortunes -type f ! -name '*.dat' | LC_ALL=C sort | xargs cat > $@.tmp
-	mv $@.tmp $@
+	test -s $@.tmp && mv $@.tmp $@

@@ -16,5 +16,5 @@ fi
 count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$report" | head -1; }
 tests=$(count tests) failed=$(count failures) skipped=$(($(count skipped) + $(count disabled)))
 if [ "$skipped" -gt 0 ]; then echo "$skipped skipped"; fi
-echo "$((tests - failed - skipped)) passed, $failed failed"
+echo "$((tests - failed - skipped)) passed, $failed failed" | tee "$folder/tests.txt"
 exit $status
