@@ -15,7 +15,8 @@ void Append(const Sample& sample, Batch& batch) {
   CHECK(sample.positions.empty() || sample.positions.size() == length);
   CHECK_LE(batch.ids.size() + length, static_cast<size_t>(std::numeric_limits<int32_t>::max()));
   batch.ids.insert(batch.ids.end(), sample.ids.begin(), sample.ids.end());
-  batch.targets.insert(batch.targets.end(), sample.ids.begin() + 1, sample.ids.end());
+  // What weighs nothing is no target, so it costs no product with the head either.
+  for (size_t i = 1; i < length; ++i) batch.targets.push_back(sample.target_weights[i] != 0.0f ? sample.ids[i] : -1);
   batch.targets.push_back(-1);
   batch.weights.insert(batch.weights.end(), sample.target_weights.begin() + 1, sample.target_weights.end());
   batch.weights.push_back(0.0f);

@@ -17,7 +17,7 @@ struct Sample {
 };
 
 // Puts the samples one after another as sequences that do not see each other: targets[i] = ids[i + 1] with the weight
-// of that prediction, and -1 with weight 0 at each sequence's end. No sample may be empty.
+// of that prediction, and -1 where that weight is 0 and at each sequence's end. No sample may be empty.
 Batch Pack(std::span<const Sample> samples);
 Batch Pack(std::span<const Sample> samples, std::span<const int64_t> chosen);  // samples[chosen[0]], ...
 

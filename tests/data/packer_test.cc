@@ -9,6 +9,11 @@ namespace {
 
 using Runs = std::vector<std::vector<int64_t>>;
 
+TEST(Packer, WhatWeighsNothingIsNoTarget) {
+  const Batch batch = Pack(std::vector<Sample>{{.ids = {10, 11, 12, 13}, .target_weights = {0, 0, 1, 0}}});
+  EXPECT_EQ(batch.targets, (std::vector<int32_t>{-1, 12, -1, -1}));
+}
+
 TEST(Packer, TargetsAreTheNextIdsOfTheSameSample) {
   const std::vector<Sample> samples = {
       {.ids = {10, 11, 12}, .target_weights = {0, 0.5f, 2}},

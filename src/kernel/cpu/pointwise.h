@@ -13,5 +13,6 @@ void Swiglu(const SwigluArgs& args, ThreadPool& pool);
 void SwigluBackward(const SwigluBackwardArgs& args, ThreadPool& pool);
 void Gather(const GatherArgs& args, ThreadPool& pool);
 void ScatterAdd(const GatherArgs& args, ThreadPool& pool);
+void Scatter(const GatherArgs& args, ThreadPool& pool);
 
 }  // namespace sputnik::cpu

@@ -8,7 +8,6 @@
 #include "kernel/cpu/pointwise.h"
 #include "kernel/cpu/rope.h"
 #include "kernel/cpu/update.h"
-#include "kernel/reference/pointwise.h"
 
 namespace sputnik {
 
@@ -31,7 +30,7 @@ const Kernels& CpuKernels() {
       .swiglu_backward = cpu::SwigluBackward,
       .gather = cpu::Gather,
       .scatter_add = cpu::ScatterAdd,
-      .scatter = reference::Scatter,
+      .scatter = cpu::Scatter,
       .attention = cpu::Attention,
       .attention_backward = cpu::AttentionBackward,
       .router = cpu::Router,
