@@ -7,6 +7,7 @@
 #include <new>
 
 #include "app/output.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/version.h"
 

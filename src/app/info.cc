@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 // 1234567 as "1,234,567".
 std::string Grouped(int64_t number) {
   std::string digits = std::to_string(number);
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
   return digits;
 }
 
@@ -68,7 +68,9 @@ void PrintText(const OrderedJson& json) {
   const auto line = [](std::string_view name, const std::string& value) {
     Print(fmt::format("{:<24} {:>24}\n", name, value));
   };
-  const auto count = [&](std::string_view name, const OrderedJson& value) { line(name, Grouped(value.get<int64_t>())); };
+  const auto count = [&](std::string_view name, const OrderedJson& value) {
+    line(name, Grouped(value.get<int64_t>()));
+  };
   for (const char* key : {"folder", "stage", "step", "tokenizer_ids"}) {
     if (json.contains(key)) {
       Print(fmt::format("{:<24} {}\n", key, json[key].is_string() ? json[key].get<std::string>() : json[key].dump()));
@@ -95,7 +97,8 @@ ExitCode RunInfo(CommandLine& line) {
   bool json = false;
   line.ModelFlag(&folder, true);
   line.Flag("--config FILE", &config_file, "a config.json alone");
-  line.Flag("--context N", &context, "tokens before the one whose operations are counted; 0: 4096, or the model's longest")
+  line.Flag("--context N", &context,
+            "tokens before the one whose operations are counted; 0: 4096, or the model's longest")
       .minimum = 0;
   line.Flag("--json", &json, "as one JSON object");
   line.Example("sputnik info --config config.json --json");

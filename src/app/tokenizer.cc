@@ -18,14 +18,15 @@ ExitCode RunTokenizerTrain(CommandLine& line) {
   int64_t longest = 131072;
   SourceOptions source;
   bool json = false;
-  line.Flag("--vocab-size N", &options.vocab_size, "ids in all, the 256 bytes and the special tokens included").minimum =
-      1;
+  line.Flag("--vocab-size N", &options.vocab_size, "ids in all, the 256 bytes and the special tokens included")
+      .minimum = 1;
   line.Flag("--out DIR", &out, "folder for tokenizer.json and tokenizer_config.json; made if need be");
   line.Flag("--split-digits", &options.split_digits, "each digit is a token; otherwise up to three together");
   line.Flag("--special TOKEN", &special, "one more special token; may be given many times");
   line.Flag("--min-pair-count N", &options.min_pair_count, "rarer pairs are not merged").minimum = 1;
   line.Flag("--max-length N", &longest, "longest text of the model, as tokenizer_config.json tells others").minimum = 1;
-  line.Flag("--percent-separated", &source.percent_separated, "lines of a single % part documents, as in fortune files");
+  line.Flag("--percent-separated", &source.percent_separated,
+            "lines of a single % part documents, as in fortune files");
   line.Flag("--json", &json, "print what was made as one JSON object");
   line.Argument("FILE", &inputs, "text files, .jsonl files with {\"text\": ...} lines, or folders of them");
   line.Require("--vocab-size");
@@ -50,8 +51,8 @@ ExitCode RunTokenizerTrain(CommandLine& line) {
                made.vocab_size());
   }
   if (json) {
-    const OrderedJson summary = {{"vocab_size", made.vocab_size()}, {"documents", documents}, {"bytes", bytes},
-                                 {"hash", made.hash()}};
+    const OrderedJson summary = {
+        {"vocab_size", made.vocab_size()}, {"documents", documents}, {"bytes", bytes}, {"hash", made.hash()}};
     Print(summary.dump() + "\n");
   }
   return ExitCode::kOk;
@@ -61,7 +62,8 @@ ExitCode RunTokenizerEncode(CommandLine& line) {
   std::string model, file;
   bool special = false;
   line.ModelFlag(&model);
-  line.Flag("--special", &special, "special tokens written in the text become their ids; otherwise they are plain text");
+  line.Flag("--special", &special,
+            "special tokens written in the text become their ids; otherwise they are plain text");
   line.Argument("FILE", &file, "text; standard input if it is left out or \"-\"");
   line.Require("--model");
   line.Example("echo 'Hello there' | sputnik tokenizer encode --model runs/demo");
@@ -72,13 +74,12 @@ ExitCode RunTokenizerEncode(CommandLine& line) {
   LineReader reader(file);
   std::string text, out;
   while (reader.Next(&text) == LineReader::Result::kLine) {
-    out = "[";
+    out.clear();
     for (const int32_t id : tokenizer.Encode(text, special)) {
-      if (out.size() > 1) out += ',';
+      if (!out.empty()) out += ',';
       out += std::to_string(id);
     }
-    out += "]\n";
-    Print(out);
+    Print(fmt::format("[{}]\n", out));
   }
   return ExitCode::kOk;
 }

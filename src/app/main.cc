@@ -1,0 +1,26 @@
+// The program: its verbs, one line each.
+#include <signal.h>
+
+#include "app/command_line.h"
+#include "app/doctor.h"
+#include "app/generate.h"
+#include "app/info.h"
+#include "app/score.h"
+#include "app/tokenizer.h"
+#include "app/version.h"
+
+int main(int argc, char** argv) {
+  using namespace sputnik;
+  static constexpr Verb kVerbs[] = {
+      {"tokenizer train", "makes a tokenizer from text", &RunTokenizerTrain},
+      {"tokenizer encode", "text to token ids, line by line", &RunTokenizerEncode},
+      {"tokenizer decode", "token ids to text, line by line", &RunTokenizerDecode},
+      {"score", "log-probabilities of given texts", &RunScore},
+      {"generate", "completions of a prompt", &RunGenerate},
+      {"info", "a model's size and cost", &RunInfo},
+      {"doctor", "what this machine is and can do", &RunDoctor},
+      {"version", "which sputnik this is", &RunVersion},
+  };
+  ::signal(SIGPIPE, SIG_IGN);  // a reader that went away shows as a failed write (app/output)
+  return RunCommandLine(kVerbs, {argv + 1, argv + argc});
+}
