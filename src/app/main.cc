@@ -5,6 +5,7 @@
 #include "app/doctor.h"
 #include "app/generate.h"
 #include "app/info.h"
+#include "app/run.h"
 #include "app/score.h"
 #include "app/tokenizer.h"
 #include "app/version.h"
@@ -12,9 +13,13 @@
 int main(int argc, char** argv) {
   using namespace sputnik;
   static constexpr Verb kVerbs[] = {
+      {"run", "a recipe, from raw text to a model that has improved itself", &RunRecipe},
       {"tokenizer train", "makes a tokenizer from text", &RunTokenizerTrain},
       {"tokenizer encode", "text to token ids, line by line", &RunTokenizerEncode},
       {"tokenizer decode", "token ids to text, line by line", &RunTokenizerDecode},
+      {"pretrain", "a recipe's pretraining", &RunPretrain},
+      {"sft", "a recipe's supervised fine-tuning", &RunSft},
+      {"improve", "a recipe's reinforcement learning", &RunImprove},
       {"score", "log-probabilities of given texts", &RunScore},
       {"generate", "completions of a prompt", &RunGenerate},
       {"info", "a model's size and cost", &RunInfo},

@@ -251,12 +251,12 @@ TEST_F(LinearTest, GroupsEqualReference) {
     const ForTarget scope(target);
     for (const auto& starts : kStarts) {
       const auto groups = static_cast<int64_t>(starts.size()) - 1;
-      for (const auto& [outputs, inputs] : {std::pair<int64_t, int64_t>{96, 140}, {37, 64}, {64, 300}}) {
+      for (const auto& size : {std::pair<int64_t, int64_t>{96, 140}, {37, 64}, {64, 300}}) {
+        const int64_t outputs = size.first, inputs = size.second;
         for (Product product : kProducts) {
           for (int variant = 0; variant < 4; ++variant) {
             const bool bf16 = variant >= 2, accumulate = variant % 2 == 1;
             if (bf16 && product == kWeight) continue;
-            const Operands start(groups * outputs, outputs, inputs, 1, 5);  // its w holds all groups, one after another
             Operands all(std::max<int64_t>(starts.back(), 1), outputs, inputs, 1, 6);
             Operands weights(1, groups * outputs, inputs, 1, 7);
             const auto run = [&](const GroupedFunction* functions, ThreadPool& pool, Operands& o, Operands& w) {

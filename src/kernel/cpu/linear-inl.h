@@ -50,8 +50,7 @@ static_assert(kTileRows <= kPitchByDepth);
 // they do not collide.
 constexpr int kPad = 5 * 16;
 
-// ---- tiles of c in registers
-// -----------------------------------------------------------------------------------------
+// ---- tiles of c in registers ---------------------------------------------------------------------------------------
 
 // Moves c on by a row. The compiler is kept from seeing through it: it would work out all rows' addresses beforehand
 // and keep them on the stack, which short tiles feel.
@@ -134,8 +133,7 @@ constexpr std::array<std::array<PackedTileFunction, kTileRows>, kTileVectors> kP
     PackedTilesOf<false>(std::make_index_sequence<kTileVectors>()),
     PackedTilesOf<true>(std::make_index_sequence<kTileVectors>())};
 
-// ---- reading b by column
-// ---------------------------------------------------------------------------------------------
+// ---- reading b by column -------------------------------------------------------------------------------------------
 
 // Columns are read in pieces of this many bytes, as wide as the vectors allow.
 constexpr int kPiece = std::min(4 * kLanes, 32);
@@ -171,10 +169,10 @@ HWY_INLINE void LoadTransposedWords(const uint8_t* const* columns, int64_t offse
   // Then four by four words within each block.
   HWY_UNROLL(4)
   for (int q = 0; q < kPiece / 16; ++q) {
-    const VU even_low = hn::InterleaveLower(d, in[q][0], in[q][2]),
-             odd_low = hn::InterleaveLower(d, in[q][1], in[q][3]);
-    const VU even_high = hn::InterleaveUpper(d, in[q][0], in[q][2]),
-             odd_high = hn::InterleaveUpper(d, in[q][1], in[q][3]);
+    const VU even_low = hn::InterleaveLower(d, in[q][0], in[q][2]);
+    const VU odd_low = hn::InterleaveLower(d, in[q][1], in[q][3]);
+    const VU even_high = hn::InterleaveUpper(d, in[q][0], in[q][2]);
+    const VU odd_high = hn::InterleaveUpper(d, in[q][1], in[q][3]);
     words[4 * q] = hn::InterleaveLower(d, even_low, odd_low);
     words[4 * q + 1] = hn::InterleaveUpper(d, even_low, odd_low);
     words[4 * q + 2] = hn::InterleaveLower(d, even_high, odd_high);
@@ -295,8 +293,7 @@ template <class B>
 constexpr std::array<DirectTileFunction, kTileRows> kDirectTiles =
     DirectTilesOf<B>(std::make_index_sequence<kTileRows>());  // [rows - 1]
 
-// ---- packing
-// ---------------------------------------------------------------------------------------------------------
+// ---- packing -------------------------------------------------------------------------------------------------------
 
 // A panel of b for PackedTile, [depth][width], width a multiple of kLanes: columns `column`… of b, from b's first depth
 // step on. Lanes past `columns` hold anything.
