@@ -1,0 +1,81 @@
+#include "app/model_folder.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "model/checkpoint.h"
+#include "train/state.h"
+
+namespace sputnik {
+
+namespace fs = std::filesystem;
+
+const Tokenizer& ModelFolder::NeedTokenizer(std::string_view what) const {
+  if (!tokenizer) {
+    ThrowBadInput("{}: no tokenizer.json here, and {} needs one; give token ids instead, or put the tokenizer there",
+                  path.string(), what);
+  }
+  return *tokenizer;
+}
+
+std::vector<int32_t> ModelFolder::StopIds() const {
+  const int64_t vocabulary = decoder->config().vocab_size;
+  int64_t id = tokenizer ? tokenizer->eos_id() : -1;
+  if (id < 0) id = decoder->config().eos_token_id;
+  if (id < 0 || id >= vocabulary) return {};
+  return {static_cast<int32_t>(id)};
+}
+
+ModelFolder OpenModelFolder(const fs::path& folder) {
+  ModelFolder opened{.path = ResolveModelFolder(folder), .decoder = nullptr, .tokenizer = {}};
+  if (opened.path != folder) LogDebug("{} is {}", folder.string(), opened.path.string());
+  // The tokenizer first: reading it is quick, and so is finding out that it does not fit.
+  const ModelConfig config = ReadModelConfig(opened.path / "config.json");
+  if (fs::exists(opened.path / "tokenizer.json")) {
+    opened.tokenizer = Tokenizer::Load(opened.path);
+    if (opened.tokenizer->vocab_size() > config.vocab_size) {
+      ThrowBadInput(
+          "{}: the tokenizer has {} ids, but the model only {} (vocab_size in config.json); they do not "
+          "belong together",
+          opened.path.string(), opened.tokenizer->vocab_size(), config.vocab_size);
+    }
+  }
+  opened.decoder = LoadModel(opened.path, false);
+  return opened;
+}
+
+Tokenizer OpenTokenizer(const fs::path& folder) {
+  if (fs::is_regular_file(folder) || fs::exists(folder / "tokenizer.json")) return Tokenizer::Load(folder);
+  if (!fs::is_directory(folder)) ThrowBadInput("{}: no such folder", folder.string());
+  if (fs::is_directory(folder / "checkpoints")) {
+    const fs::path model = ResolveModelFolder(folder);
+    if (fs::exists(model / "tokenizer.json")) return Tokenizer::Load(model);
+  }
+  ThrowBadInput("{}: no tokenizer.json in this folder; sputnik tokenizer train makes one", folder.string());
+}
+
+std::vector<int32_t> ParseTokens(std::string_view json, std::string_view source) {
+  const Json list = ParseJson(json, source);
+  if (!list.is_array()) ThrowBadInput("{}: expected a list of token ids, such as [1, 2, 3]", source);
+  std::vector<int32_t> tokens;
+  tokens.reserve(list.size());
+  for (const Json& id : list) {
+    const bool fits = id.is_number_unsigned() && id.get<uint64_t>() <= INT32_MAX;
+    if (!fits)
+      ThrowBadInput("{}: {} is no token id; expected whole numbers from 0 on, such as [1, 2, 3]", source, id.dump());
+    tokens.push_back(id.get<int32_t>());
+  }
+  return tokens;
+}
+
+void CheckTokens(std::span<const int32_t> tokens, const ModelConfig& config, std::string_view source) {
+  for (const int32_t id : tokens) {
+    if (id < 0 || id >= config.vocab_size) {
+      ThrowBadInput("{}: token id {} is outside the model's vocabulary, 0 to {}", source, id, config.vocab_size - 1);
+    }
+  }
+}
+
+}  // namespace sputnik
