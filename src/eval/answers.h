@@ -7,9 +7,8 @@
 
 #include "engine/engine.h"
 #include "model/decoder.h"
-#include "op/pass.h"
+#include "task/prompt.h"
 #include "task/task.h"
-#include "text/tokenizer.h"
 
 namespace sputnik {
 

@@ -3,7 +3,6 @@
 
 #include "data/shard.h"
 #include "model/decoder.h"
-#include "op/pass.h"
 
 namespace sputnik {
 

@@ -158,7 +158,7 @@ struct AttentionArgs {
   int64_t o_stride = 0, o_head_stride = 0;
   void* lse = nullptr;  // [queries, heads] max + log Σp; output, null: not wanted
 };
-// dq, dk, dv are added to. Without a block table only.
+// dq, dk, dv are added to; their memory must not overlap. Without a block table only.
 //   D = do · o (16-lane tree);  p = exp(score - lse);  ds = (p · (chain over value dim of do_c v_c - D)) · scale
 //   dq: a chain over keys of ds k;  dk, dv: a chain of ds q and p do over the query heads of the key head, and within each
 //   over queries, ascending.

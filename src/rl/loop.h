@@ -8,7 +8,6 @@
 #include "rl/config.h"
 #include "rl/rollout.h"
 #include "task/task.h"
-#include "text/tokenizer.h"
 #include "train/loop.h"
 
 namespace sputnik {

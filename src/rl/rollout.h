@@ -11,8 +11,8 @@
 #include "engine/engine.h"
 #include "rl/config.h"
 #include "rl/curriculum.h"
+#include "task/prompt.h"
 #include "task/task.h"
-#include "text/tokenizer.h"
 
 namespace sputnik {
 

@@ -171,13 +171,6 @@ std::vector<OpCase> AttentionCases() {
                             in.Matrix("v", 18, 2 * 9).SplitLast(2, 9), layout(in, {0, 0, 18}), 0.5)}};
        },
        60},
-      {"KeysInsideValues",  // one key head whose head is also the value, as in the absorbed form
-       [=](Pass& pass, OpInputs& in) -> OpOutputs {
-         const Tensor k = in.Matrix("k", 9, 12).SplitLast(1, 12);
-         return {{Attention(pass, in.Matrix("q", 9, 3 * 12).SplitLast(3, 12), k, k.Slice(2, 0, 8), layout(in, {0, 9}),
-                            0.2)}};
-       },
-       60},
       {"MoreKeysThanQueries",
        [](Pass& pass, OpInputs& in) -> OpOutputs {
          const AttentionLayout chunks{.sequences = 2,
