@@ -361,7 +361,7 @@ void Pipeline::EvaluateStage(const std::string& name) {
 }
 
 bool Pipeline::RunControl(const std::string& name) {
-  const std::string stage = "control_" + name;
+  const std::string stage = name == "random_reward" ? "control_random" : "control_" + name;
   if (fs::exists(run_.path() / "results" / (stage + ".jsonl"))) return true;
   const fs::path folder = run_.path() / "controls" / name;
   RunFolder run(folder, true, recipe_.prices, run_.ledger().peak_flops());
