@@ -187,7 +187,9 @@ bool CommandLine::Parse() {
     std::vector<std::string> reversed(arguments_.rbegin(), arguments_.rend());
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    Print(app.help());
+    std::string help = app.help();
+    for (size_t at; (at = help.find("\n\n\n")) != help.npos;) help.erase(at, 1);
+    Print(help);
     return false;
   } catch (const CLI::ParseError& error) {
     ThrowUsage("{}: {} (see {} --help)", verb_, error.what(), verb_);
