@@ -1,27 +1,15 @@
 // Drawings as SVG text, to be set into a page that carries ChartStyle(). Pure functions: data in, text out. Colours are
-// classes, so that the page's dark and light themes reach them; nothing is told by colour alone.
+// classes, so that a page's dark and light themes reach them, and nothing is told by colour alone. A drawing without
+// data is empty text.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "app/curve.h"
+
 namespace sputnik {
-
-struct Point {
-  double x, y;
-};
-using Curve = std::vector<Point>;
-
-// At most `most` (>= 4) points that look the same: the lowest and the highest of each bucket stay, and both ends.
-Curve Thin(const Curve& curve, size_t most = 600);
-
-// The mean of each of `buckets` runs of neighbouring points, at their mean x; short curves come back as they are.
-Curve BucketMeans(const Curve& curve, size_t buckets);
-
-// Text that is safe inside an element or a quoted attribute. Control characters become their pictures (U+2400…).
-std::string EscapeHtml(std::string_view text);
 
 struct LineSeries {
   std::string label;  // stands at the line's end
@@ -31,46 +19,43 @@ struct LineSeries {
 };
 
 struct LineChart {
-  std::string title, x_label = "step";
+  std::string title;  // for those who cannot see it
   std::vector<LineSeries> series;
   bool from_zero = false;  // the y axis contains 0
-  bool share = false;      // the y axis is 0 to 100 %
+  bool share = false;      // the y axis is 0 to 100%
 };
-// Empty when no series has a point.
 std::string DrawLines(const LineChart& chart);
 
-// One row of small curves per entry, all with the same axes, y from 0 to 1.
-struct RowChart {
-  std::string title, x_label = "step";
-  std::vector<LineSeries> rows;  // top to bottom
-};
-std::string DrawRows(const RowChart& chart);
+// A row with a small curve per entry, top to bottom, all with the same x axis and y from 0 to 1.
+std::string DrawRows(const LineChart& chart);
 
 // Shares with their intervals, one row per label.
 struct ShareMark {
-  double value, low, high;
+  double value = -1, low = 0, high = 0;  // a negative value: none
 };
 struct IntervalChart {
-  std::string title;
-  std::vector<std::string> series;  // names; the first is drawn hollow, the others filled
   struct Row {
     std::string label;
-    std::vector<ShareMark> marks;  // one per series; a negative value: none
+    std::vector<ShareMark> marks;  // one per series
   };
+  std::string title;
+  std::vector<std::string> series;  // the first is drawn hollow, the others filled
   std::vector<Row> rows;
 };
 std::string DrawIntervals(const IntervalChart& chart);
 
-// Counts of the experts of one layer over time: one row per expert, shaded by how far it is from an even share.
+// Tokens of one layer's experts over time, a row per expert. Shown is the ratio to an even share: more is a full cell,
+// less a thin one, and the paler the closer to even.
 struct HeatStrip {
   std::string title;
-  std::vector<double> steps;                // of each column
-  std::vector<std::vector<double>> columns;  // [time][expert]
+  std::vector<double> steps;                 // of each column
+  std::vector<std::vector<double>> columns;  // [time][expert], all of one length
 };
 // At most `most_columns` columns: neighbours are added up.
-std::string DrawHeat(const HeatStrip& strip, size_t most_columns = 160);
+std::string DrawHeat(const HeatStrip& strip, size_t most_columns = 120);
+std::string DrawHeatKey();
 
-// The style sheet that the drawings need.
+// The style sheet of all drawings.
 std::string_view ChartStyle();
 
 }  // namespace sputnik

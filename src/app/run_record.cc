@@ -1,6 +1,7 @@
 #include "app/run_record.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -192,6 +193,20 @@ std::optional<ShapeRecord> ReadShape(const fs::path& checkpoints) {
 }
 
 }  // namespace
+
+std::string StageTitle(const std::string& stage) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kTitles = {
+      {{"pretrain", "Pretraining"},
+       {"sft", "Fine-tuning"},
+       {"improve", "Improvement"},
+       {"control_random", "Control: random reward"},
+       {"control_continued_sft", "Control: continued fine-tuning"},
+       {"control_expert_iteration", "Control: expert iteration"}}};
+  for (const auto& [name, title] : kTitles) {
+    if (stage == name) return std::string(title);
+  }
+  return stage;
+}
 
 const Curve* StageRecord::Find(const std::string& metric) const {
   const auto found = curves.find(metric);

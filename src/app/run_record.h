@@ -9,9 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "app/chart.h"
+#include "app/curve.h"
 
 namespace sputnik {
+
+// "sft": "Fine-tuning"; names that are not ours stay as they are.
+std::string StageTitle(const std::string& stage);
 
 // metrics.jsonl, one stage of it.
 struct StageRecord {
