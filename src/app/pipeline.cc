@@ -293,6 +293,7 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
                                           {.context = config.train.context, .document_mask = config.train.document_mask,
                                            .max_tokens = config.eval_tokens});
     line.Set("val_loss", bits.NatsPerToken());
+    line.SetQuality(-bits.NatsPerToken());
     line.Set("val_bpb", bits.BitsPerByte(*held_out_text_));
     line.Set("val_nats_per_character", bits.NatsPerCharacter(*held_out_text_));
   };
@@ -300,13 +301,17 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
 }
 
 void Pipeline::QuickAccuracy(const Task& task, MetricsLine& line) const {
+  double sum = 0, levels = 0;
   for (int64_t level = recipe_.eval.lowest_level; level <= recipe_.eval.highest_level; ++level) {
     const AnswerEvalResult result =
         EvaluateTask(*decoder_, machine(), *tokenizer_, task,
                      {.level = level, .problems = recipe_.eval.quick_problems, .max_tokens = recipe_.eval.max_tokens,
                       .seed = static_cast<uint64_t>(recipe_.run.seed) + 1000});
     line.Set(fmt::format("eval/accuracy/{}", level), result.pass_at_1);
+    sum += result.pass_at_1;
+    ++levels;
   }
+  line.SetQuality(sum / levels);
 }
 
 StageResult Pipeline::Sft(RunFolder& run, const std::string& name, const SftConfig& config, const RunState& start) {
