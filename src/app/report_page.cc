@@ -39,6 +39,7 @@ gap:1.25rem 1.5rem;margin:1.75rem 0 0;padding:0}
 .tiles .lead{border-color:var(--c0)}
 .tiles dt{font-size:.8125rem;color:var(--soft)}
 .tiles dd{margin:0;font-size:1.35rem;font-weight:600;line-height:1.3}
+@media (max-width:35rem){.tiles dd{font-size:1.1rem}}
 .tiles dd small{display:block;font-size:.8125rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));
 gap:1.75rem 2.25rem;align-items:start}

@@ -45,6 +45,7 @@ TEST(Chart, LabelsOfLinesThatMeetStandApart) {
   }
   ASSERT_EQ(heights.size(), 5u);
   std::sort(heights.begin(), heights.end());
+  EXPECT_GE(heights.front(), 10);  // and inside of the drawing
   for (size_t i = 1; i < heights.size(); ++i) EXPECT_GE(heights[i] - heights[i - 1], 12);
 }
 

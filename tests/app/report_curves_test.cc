@@ -37,7 +37,8 @@ TEST(ReportCurves, AListOfLoadsIsCutIntoLayers) {
       ShapeRecord{.layers = 3, .experts = 2, .experts_per_token = 1, .expert_layers = {1, 2}, .mtp_layers = 1};
   record.run.stages = {Stage("pretrain", {})};
   record.run.stages[0].load_steps = {10, 20, 30};
-  record.run.stages[0].loads = {{5, 5, 9, 1, 0, 4}, {5, 5, 9}, {5, 5, 9, 1, 0, 4}};  // the second is broken
+  record.run.stages[0].loads = {
+      {5, 5, 9, 1, 0, 4}, {900, 0, 9, 1, 0, 4, 7, 7}, {5, 5, 9, 1, 0, 4}};  // the second is broken
   const std::string text = LoadSection(record);
   EXPECT_EQ(WrongNesting(text), "");
   EXPECT_EQ(CountOf(text, "<figure>"), 3u);

@@ -79,6 +79,17 @@ TEST(RunRecord, AnEmptyFolderIsAnEmptyRecord) {
   EXPECT_FALSE(record.shape.has_value());
 }
 
+TEST(RunRecord, LevelsAreTheWholeRestOfAName) {
+  StageRecord stage;
+  for (const char* metric :
+       {"accuracy/1", "accuracy/12", "accuracy/2/std", "accuracy/x", "accuracy", "eval/accuracy/3"}) {
+    stage.curves[metric] = {{1, 1}};
+  }
+  const auto levels = stage.ByLevel("accuracy");
+  ASSERT_EQ(levels.size(), 2u);
+  EXPECT_TRUE(levels.contains(1) && levels.contains(12));
+}
+
 TEST(RunRecord, StagesHaveTitles) {
   EXPECT_EQ(StageTitle("sft"), "Fine-tuning");
   EXPECT_EQ(StageTitle("control_random"), "Control: random reward");
