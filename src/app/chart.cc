@@ -192,7 +192,10 @@ std::string DrawLines(const LineChart& chart) {
     labels.push_back({LastValue(s), 0, s.label + " " + ValueLabel(LastValue(s), chart.share)});
     label_width = std::max(label_width, TextWidth(labels.back().text));
   }
-  if (chart.from_zero) ys.Add(0);
+  if (chart.from_zero) {
+    ys.Add(0);
+    if (ys.low == 0 && ys.high == 0) ys.high = 1;  // nothing below zero to show
+  }
   if (chart.share) ys = {0, 1};
   xs.Widen();
   ys.Widen();

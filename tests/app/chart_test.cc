@@ -58,6 +58,14 @@ TEST(Chart, OddDataIsDrawnAllTheSame) {
   ExpectSound(DrawRows({.title = "one point", .series = {{.label = "a", .curve = {{5, 1}}}}}));
 }
 
+TEST(Chart, AnAxisFromZeroStaysAboveIt) {
+  const std::string svg =
+      DrawLines({.title = "t", .series = {{.label = "reward", .curve = {{0, 0}, {9, 0}}}}, .from_zero = true});
+  ExpectSound(svg);
+  EXPECT_EQ(CountOf(svg, "\u22121<"), 0u);  // a tick at -1
+  EXPECT_GT(CountOf(svg, ">1<"), 0u);
+}
+
 TEST(Chart, NoDataIsNoDrawing) {
   EXPECT_EQ(DrawLines({.title = "t", .series = {}}), "");
   EXPECT_EQ(DrawLines({.title = "t", .series = {{.label = "a", .curve = {}}}}), "");
