@@ -1,20 +1,20 @@
 #include "app/chart.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include <fmt/format.h>
 
 #include "app/html.h"
 
 namespace sputnik {
 namespace {
 
-constexpr double kWidth = 460;          // of every drawing, in its own units; pages scale it
-constexpr double kLetter = 7.1;         // width of a letter, on the safe side: nobody measures fonts here
-constexpr size_t kMeanBuckets = 80;     // of a noisy curve
-constexpr int kColours = 5;             // classes s0 to s4
+constexpr double kWidth = 460;       // of every drawing, in its own units; pages scale it
+constexpr double kLetter = 7.1;      // width of a letter, on the safe side: nobody measures fonts here
+constexpr size_t kMeanBuckets = 40;  // of a noisy curve
+constexpr int kColours = 5;          // classes s0 to s4
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
@@ -89,7 +89,8 @@ std::string Svg(double height, std::string_view title, const std::string& body) 
 std::string StepAxis(const Axis& x, double y, bool grid, double top) {
   std::string text;
   for (const Tick& tick : Ticks(x.values, 4, true)) {
-    text += grid ? Line(x(tick.value), top, x(tick.value), y, "grid") : Line(x(tick.value), y, x(tick.value), y + 4, "axis");
+    text += grid ? Line(x(tick.value), top, x(tick.value), y, "grid")
+                 : Line(x(tick.value), y, x(tick.value), y + 4, "axis");
     text += Text(x(tick.value), y + 17, "middle", "tick", tick.label);
   }
   return text + Text((x.begin + x.end) / 2, y + 32, "middle", "tick", "step");
@@ -113,7 +114,8 @@ std::string Path(const Curve& curve, const Axis& x, const Axis& y, bool steps) {
 std::string DrawSeries(const LineSeries& series, int colour, const Axis& x, const Axis& y) {
   if (series.curve.size() == 1) {
     const Point& point = series.curve.front();
-    return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" class=\"dot s{}\"/>\n", x(point.x), y(point.y), colour);
+    return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" class=\"dot s{}\"/>\n", x(point.x), y(point.y),
+                       colour);
   }
   const auto line = [&](const Curve& curve, std::string_view css) {
     return fmt::format("<path d=\"{}\" class=\"{} s{}\"/>\n", Path(curve, x, y, series.steps), css, colour);
@@ -135,7 +137,7 @@ struct EndLabel {
 
 // Labels beside the ends of their lines, moved apart where lines end close together.
 std::string PlaceLabels(std::vector<EndLabel> labels, double x, double top, double bottom) {
-  constexpr double kApart = 14;
+  constexpr double kApart = 15;
   std::stable_sort(labels.begin(), labels.end(), [](const EndLabel& a, const EndLabel& b) { return a.y < b.y; });
   double next = top;
   for (EndLabel& label : labels) {
@@ -190,10 +192,14 @@ std::string DrawLines(const LineChart& chart) {
     labels.push_back({LastValue(s), 0, s.label + " " + ValueLabel(LastValue(s), chart.share)});
     label_width = std::max(label_width, TextWidth(labels.back().text));
   }
-  if (chart.from_zero) ys.Add(0);
+  if (chart.from_zero) {
+    ys.Add(0);
+    if (ys.low == 0 && ys.high == 0) ys.high = 1;  // nothing below zero to show
+  }
   if (chart.share) ys = {0, 1};
   xs.Widen();
   ys.Widen();
+  if (!chart.from_zero && !chart.share) ys.low -= 0.04 * (ys.high - ys.low);  // not along the axis
   std::vector<Tick> ticks = Ticks(ys, 4, whole);
   if (chart.share) ticks = {{0, "0%"}, {0.5, "50%"}, {1, "100%"}};
   double left = 0;
@@ -211,7 +217,7 @@ std::string DrawLines(const LineChart& chart) {
     labels[i].y = y(labels[i].y);
     labels[i].colour = colour;
   }
-  return Svg(kHeight, chart.title, body + PlaceLabels(std::move(labels), x.end + 7, kTop, kBottom));
+  return Svg(kHeight, chart.title, body + PlaceLabels(std::move(labels), x.end + 7, kTop, kBottom - 5));
 }
 
 std::string DrawRows(const LineChart& chart) {
@@ -225,17 +231,17 @@ std::string DrawRows(const LineChart& chart) {
     label_width = std::max(label_width, TextWidth(s.label));
   }
   xs.Widen();
-  const Axis x{xs, label_width + 8, kWidth - 52};
+  const Axis x{xs, label_width + 8, kWidth - 60};
   std::string body;
   double top = 2;
   for (const LineSeries& s : series) {
     const Axis y{{0, 1}, top + row, top};
     const Curve curve = s.noisy ? BucketMeans(s.curve, kMeanBuckets) : Thin(s.curve, 300);
     const std::string path = Path(curve, x, y, false);
-    body += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"band\"/>\n", x.begin,
-                        top, x.end - x.begin, row);
-    body += fmt::format("<path d=\"{}L{:.1f} {:.1f}H{:.1f}Z\" class=\"area s0\"/>\n", path, x(curve.back().x), top + row,
-                        x(curve.front().x));
+    body += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"band\"/>\n",
+                        x.begin, top, x.end - x.begin, row);
+    body += fmt::format("<path d=\"{}L{:.1f} {:.1f}H{:.1f}Z\" class=\"area s0\"/>\n", path, x(curve.back().x),
+                        top + row, x(curve.front().x));
     body += DrawSeries({.label = {}, .curve = curve}, 0, x, y);
     body += Text(x.begin - 8, top + row / 2 + 4, "end", "name", s.label);
     body += Text(kWidth - 2, top + row / 2 + 4, "end", "name", PercentText(curve.back().y));
@@ -247,7 +253,8 @@ std::string DrawRows(const LineChart& chart) {
 std::string DrawIntervals(const IntervalChart& chart) {
   if (chart.rows.empty() || chart.series.empty()) return {};
   const auto count = static_cast<double>(chart.series.size());
-  const double row = std::max(14.0, 6 + 9 * count), top = 24, bottom = top + row * static_cast<double>(chart.rows.size());
+  const double row = std::max(14.0, 6 + 9 * count), top = 24,
+               bottom = top + row * static_cast<double>(chart.rows.size());
   double label_width = 0;
   for (const IntervalChart::Row& r : chart.rows) label_width = std::max(label_width, TextWidth(r.label));
   const Axis x{{0, 1}, label_width + 14, kWidth - 22};
@@ -313,7 +320,7 @@ std::string DrawHeat(const HeatStrip& strip, size_t most_columns) {
   Range steps;
   for (const double step : strip.steps) steps.Add(step);
   steps.Widen();
-  const Axis x{steps, 34, kWidth - 8};
+  const Axis x{steps, 34, kWidth - 20};
   const double width = (x.end - x.begin) / static_cast<double>(columns);
   std::vector<std::vector<int>> shades(experts);
   for (size_t c = 0; c < columns; ++c) {
@@ -338,8 +345,9 @@ std::string DrawHeat(const HeatStrip& strip, size_t most_columns) {
                            width * static_cast<double>(end - c), cell, shades[e][c]);
     }
   }
-  std::string body = fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"band\"/>\n",
-                                 x.begin, top, x.end - x.begin, bottom - top);
+  std::string body =
+      fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"band\"/>\n", x.begin, top,
+                  x.end - x.begin, bottom - top);
   for (int shade = -kShades; shade <= kShades; ++shade) {
     const std::string& path = paths[shade + kShades];
     if (shade != 0 && !path.empty()) body += fmt::format("<path d=\"{}\" class=\"{}\"/>\n", path, ShadeClass(shade));

@@ -1,9 +1,9 @@
 #include "app/html.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 namespace sputnik {
 
@@ -47,12 +47,7 @@ std::string GroupedNumber(double number, int decimals) {
 
 std::string GroupedNumber(int64_t number) { return GroupedNumber(static_cast<double>(number), 0); }
 
-std::string PercentText(double share) {
-  double tenths = std::round(share * 1000);
-  if (share < 1) tenths = std::min(tenths, 999.0);
-  if (share > 0) tenths = std::max(tenths, 1.0);
-  return fmt::format("{:.1f}%", tenths / 10);
-}
+std::string PercentText(double share) { return fmt::format("{:.1f}%", 100 * share); }
 
 std::string Figure(const std::string& caption, const std::string& drawing) {
   if (drawing.empty()) return {};
@@ -64,8 +59,9 @@ std::string Grid(const std::string& figures) {
 }
 
 std::string Table(const std::string& head, const std::string& rows, std::string_view css) {
-  return fmt::format("<div class=\"scroll\"><table class=\"{}\">\n<thead>{}</thead>\n<tbody>\n{}</tbody>\n</table></div>\n",
-                     css, head, rows);
+  return fmt::format(
+      "<div class=\"scroll\"><table class=\"{}\">\n<thead>{}</thead>\n<tbody>\n{}</tbody>\n</table></div>\n", css, head,
+      rows);
 }
 
 std::string Cells(const char* tag, const std::vector<std::string>& cells) {

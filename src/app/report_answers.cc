@@ -1,9 +1,9 @@
 #include "app/report_answers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "app/chart.h"
 #include "app/html.h"
@@ -34,7 +34,8 @@ const StageScore* FindScore(const std::vector<StageScore>& scores, const StageSc
   return found == scores.end() ? nullptr : &*found;
 }
 
-const ResultRecord* FindResult(const RunRecord& record, const StageScore& like, const std::string& stage, int64_t level) {
+const ResultRecord* FindResult(const RunRecord& record, const StageScore& like, const std::string& stage,
+                               int64_t level) {
   const auto found = std::find_if(record.results.begin(), record.results.end(), [&](const ResultRecord& r) {
     return r.task == like.task && r.split == like.split && r.stage == stage && r.level == level;
   });
@@ -121,9 +122,9 @@ std::string AccuracyOfTask(const RunRecord& record, const StageScore& task, cons
                        GroupedNumber(any->n), any->k == 1 ? "one answer" : fmt::format("{} answers each", any->k),
                        any->temperature, any->seed);
   }
-  return "<h3>" + TaskTitle(task.task, task.split) + "</h3>\n" + note + "<div class=\"grid\">\n" +
-         Table(Cells("th", head), rows, levels.size() > 1 ? "numbers summed" : "numbers") +
-         "<figure>\n" + DrawIntervals(chart) + "</figure>\n</div>\n";
+  return "<h3>" + TaskTitle(task.task, task.split) + "</h3>\n" + note + "<div class=\"grid split\">\n" +
+         Table(Cells("th", head), rows, levels.size() > 1 ? "numbers summed" : "numbers") + "<figure>\n" +
+         DrawIntervals(chart) + "</figure>\n</div>\n";
 }
 
 const SampleRecord* FindSample(const RunRecord& record, const SampleRecord& like, const std::string& stage) {
@@ -153,12 +154,19 @@ struct Course {
   const CostRecord* cost = nullptr;
 };
 
+// Without "Control: ", where only such are shown.
+std::string CourseTitle(const Course& course) {
+  const std::string title = StageTitle(course.stage);
+  const size_t colon = title.find(": ");
+  return colon == title.npos ? title : title.substr(colon + 2);
+}
+
 // `improve` and the controls, each a stage that began where fine-tuning ended.
 std::vector<Course> Courses(const RunRecord& record) {
   std::vector<Course> courses;
   const auto add = [&](const CourseRecord& course, const std::string& stage) {
-    const auto cost = std::find_if(course.costs.begin(), course.costs.end(),
-                                   [&](const CostRecord& c) { return c.stage == stage; });
+    const auto cost =
+        std::find_if(course.costs.begin(), course.costs.end(), [&](const CostRecord& c) { return c.stage == stage; });
     courses.push_back({stage, course.FindStage(stage), cost == course.costs.end() ? nullptr : &*cost});
   };
   add(record.run, kAfter);
@@ -191,13 +199,13 @@ std::string ControlsTable(const RunRecord& record, const StageScore& task, const
   if (start != nullptr) add("Common start", start, nullptr);
   for (const Course& course : Courses(record)) {
     const StageScore* score = FindScore(scores, task, course.stage);
-    if (score != nullptr || course.cost != nullptr) add(EscapeHtml(StageTitle(course.stage)), score, &course);
+    if (score != nullptr || course.cost != nullptr) add(EscapeHtml(CourseTitle(course)), score, &course);
   }
   std::vector<std::string> head = {"From the same start", "pass@1<br><small>mean of levels, 95%</small>",
                                    "Gain<br><small>points</small>"};
   if (k > 1) head.push_back(fmt::format("pass@{}", k));
-  head.insert(head.end(), {"Steps", "Tokens<br><small>trained</small>", "Tokens<br><small>generated</small>",
-                           "Core-<br>seconds"});
+  head.insert(head.end(),
+              {"Steps", "Tokens<br><small>trained</small>", "Tokens<br><small>generated</small>", "Core-<br>seconds"});
   return Table(Cells("th", head), rows, "numbers");
 }
 
@@ -220,7 +228,11 @@ std::string SamplesSection(const RunRecord& record) {
   }
   if (stages.empty()) return {};
   std::vector<std::string> head = {"Level", "Prompt", "Expected"};
-  for (const std::string& stage : stages) head.push_back("After " + EscapeHtml(StageTitle(stage)));
+  if (stages.size() == 2) {
+    head.insert(head.end(), {"Before improvement", "After improvement"});
+  } else {
+    head.push_back(EscapeHtml(StageTitle(stages.front())));
+  }
   std::vector<std::string> rows;
   for (const SampleRecord& sample : record.samples) {
     if (sample.stage != stages.back()) continue;
@@ -252,9 +264,7 @@ std::string ControlsSection(const RunRecord& record) {
   LineChart chart{.title = "mean held-out accuracy over steps, improvement and controls", .series = {}, .share = true};
   for (const Course& course : Courses(record)) {
     if (course.metrics == nullptr) continue;
-    std::string label = StageTitle(course.stage);
-    if (const size_t colon = label.find(": "); colon != label.npos) label = label.substr(colon + 2);
-    chart.series.push_back({.label = label, .curve = MeanAccuracy(*course.metrics)});
+    chart.series.push_back({.label = CourseTitle(course), .curve = MeanAccuracy(*course.metrics)});
   }
   return text + Grid(Figure("Held-out accuracy, mean of levels", DrawLines(chart)));
 }

@@ -88,7 +88,8 @@ std::string LoadSection(const RunRecord& record) {
       const std::vector<int64_t>& main = record.shape->expert_layers;
       const std::string name = layer < main.size() ? fmt::format("layer {}", main[layer])
                                                    : fmt::format("prediction module {}", layer - main.size() + 1);
-      HeatStrip strip{.title = fmt::format("tokens per expert over steps, {}, {}", stage.name, name), .steps = {}, .columns = {}};
+      HeatStrip strip{
+          .title = fmt::format("tokens per expert over steps, {}, {}", stage.name, name), .steps = {}, .columns = {}};
       for (size_t t = 0; t < stage.loads.size(); ++t) {
         if (stage.loads[t].size() != size) continue;
         const auto begin = stage.loads[t].begin() + static_cast<std::ptrdiff_t>(layer * experts);
@@ -101,7 +102,8 @@ std::string LoadSection(const RunRecord& record) {
   }
   return text.empty() ? text
                       : "<p class=\"note\">One row per expert. Tokens it got, against an even share:</p>\n"
-                        "<div class=\"key\">" + DrawHeatKey() + "</div>\n" + text;
+                        "<div class=\"key\">" +
+                            DrawHeatKey() + "</div>\n" + text;
 }
 
 }  // namespace sputnik

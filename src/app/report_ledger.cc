@@ -85,11 +85,12 @@ std::string LedgerSection(const RunRecord& record) {
   const bool summed = count > 1;
   if (summed) add("Total", total);
   const std::string currency = EscapeHtml(total.currency);
-  std::string head = Cells(
-      "th", {"Stage", "Tokens<br><small>trained</small>", "Tokens<br><small>generated</small>",
-             fmt::format("Operations<br><small>{}</small>", flops.name), "Wall<br><small>s</small>",
-             "Cores<br><small>core-s</small>", "Share<br><small>of peak</small>", "Energy<br><small>Wh</small>",
-             fmt::format("Electricity<br><small>{}</small>", currency), fmt::format("Rent<br><small>{}</small>", currency)});
+  std::string head =
+      Cells("th", {"Stage", "Tokens<br><small>trained</small>", "Tokens<br><small>generated</small>",
+                   fmt::format("Operations<br><small>{}</small>", flops.name), "Wall<br><small>s</small>",
+                   "Cores<br><small>core-s</small>", "Share<br><small>of peak</small>", "Energy<br><small>Wh</small>",
+                   fmt::format("Electricity<br><small>{}</small>", currency),
+                   fmt::format("Rent<br><small>{}</small>", currency)});
   std::string note = "Steps of training and their rollouts. Prices: " + PricesText(total) + ".";
   if (record.peak_flops > 0) {
     note += fmt::format(" Measured peak of this machine's cores: {:.1f} GFLOP/s in float32.", record.peak_flops / 1e9);

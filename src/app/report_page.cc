@@ -1,9 +1,9 @@
 #include "app/report_page.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "app/chart.h"
 #include "app/html.h"
@@ -17,7 +17,8 @@ namespace sputnik {
 namespace {
 
 // The page's own style: light by default, dark where the reader's system is.
-constexpr std::string_view kStyle = R"(:root{color-scheme:light dark;--paper:#fdfdfc;--text:#1d2126;--soft:#626b75;--rule:#dfe2e6;
+constexpr std::string_view kStyle =
+    R"(:root{color-scheme:light dark;--paper:#fdfdfc;--text:#1d2126;--soft:#626b75;--rule:#dfe2e6;
 --band:#eef0f2;--good:#17733f;--bad:#b3261e;--c0:#1663b5;--c1:#b9540a;--c2:#17733f;--c3:#7b46b3;--c4:#5d6671}
 @media (prefers-color-scheme:dark){:root{--paper:#14171a;--text:#e4e7ea;--soft:#98a2ad;--rule:#30363c;--band:#21262b;
 --good:#57c98a;--bad:#ff8a80;--c0:#66b1ff;--c1:#f5a15b;--c2:#57c98a;--c3:#c6a0f5;--c4:#aab3bd}}
@@ -32,15 +33,20 @@ p{margin:.25rem 0 1rem;max-width:46rem}
 .note,figcaption,small,footer{color:var(--soft)}
 .note,footer{font-size:.875rem}
 small{font-size:.8em;font-weight:400}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(11.5rem,1fr));gap:1.25rem 1.5rem;margin:1.75rem 0 0;padding:0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(11.5rem,45%),1fr));
+gap:1.25rem 1.5rem;margin:1.75rem 0 0;padding:0}
 .tiles div{border-top:2px solid var(--rule);padding-top:.5rem}
 .tiles .lead{border-color:var(--c0)}
 .tiles dt{font-size:.8125rem;color:var(--soft)}
 .tiles dd{margin:0;font-size:1.35rem;font-weight:600;line-height:1.3}
+@media (max-width:35rem){.tiles dd{font-size:1.1rem}}
 .tiles dd small{display:block;font-size:.8125rem}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));gap:1.75rem 2.25rem;align-items:start}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,27rem),1fr));
+gap:1.75rem 2.25rem;align-items:start}
 .grid>*{min-width:0}
-figure{margin:0;max-width:34rem}
+.scroll+.grid,.grid+.grid{margin-top:1.75rem}
+@media (min-width:58rem){.split{grid-template-columns:minmax(0,1.55fr) minmax(0,1fr)}}
+figure{margin:0;max-width:32rem}
 figcaption{font-size:.875rem;margin-bottom:.5rem}
 .key{max-width:34rem;margin-bottom:1rem}
 .scroll{overflow-x:auto}
@@ -85,17 +91,17 @@ std::string ScoreTiles(const RunRecord& record) {
     tiles += Tile(EscapeHtml(after.task) + (after.split == "held_out" ? ", held-out" : ", training") + " pass@1",
                   (both ? PercentText(before->pass_at_1) + arrow : "") + PercentText(after.pass_at_1), interval, true);
     if (after.levels < 2) continue;
-    tiles += Tile("Levels solved (pass@1 \u2265 90%)",
+    tiles += Tile("Levels solved at \u2265 90%",
                   (both ? fmt::format("{}{}", before->solved_up_to, arrow) : "") + std::to_string(after.solved_up_to),
-                  fmt::format("that level and all below it, of {} measured", after.levels), true);
+                  fmt::format("with all below it; {} measured", after.levels), true);
   }
   return tiles;
 }
 
 std::string GapTile(double gap) {
-  const std::string name = "Log-probabilities, training against sampling";
-  if (gap == 0) return Tile(name, "exactly equal", "largest difference: 0");
-  return Tile(name, fmt::format("<span class=\"wrong\">differ by {:.3g}</span>", gap), "largest difference; it must be 0");
+  const std::string name = "Training against sampling", note = "largest gap of log-probabilities";
+  if (gap == 0) return Tile(name, "exactly 0", note);
+  return Tile(name, fmt::format("<span class=\"wrong\">{:.3g}</span>", gap), note + "; it must be 0");
 }
 
 std::string Duration(double seconds) {
@@ -110,7 +116,7 @@ std::string Tiles(const RunRecord& record, int64_t peak_bytes) {
     const Curve* bits = stage.Find("val_bpb");
     if (bits != nullptr) {
       tiles += Tile("Held-out text", fmt::format("{:.3f}", bits->back().y),
-                    "bits per byte after " + EscapeHtml(StageTitle(stage.name)));
+                    "bits per byte, end of " + EscapeHtml(stage.name));
     }
   }
   if (const auto gap = record.LargestGap()) tiles += GapTile(*gap);
@@ -133,10 +139,10 @@ std::string ShapeText(const ShapeRecord& shape) {
   }
   text += fmt::format("; {} layers", shape.layers);
   if (shape.experts > 0) {
-    text += fmt::format(", {} with {} routed experts of which a token takes {}", shape.expert_layers.size(), shape.experts,
-                        shape.experts_per_token);
+    text += fmt::format(", {} with {} routed experts of which a token takes {}", shape.expert_layers.size(),
+                        shape.experts, shape.experts_per_token);
   }
-  if (shape.mtp_layers > 0) text += fmt::format("; {} for predicting further ahead", shape.mtp_layers);
+  if (shape.mtp_layers > 0) text += fmt::format("; {} more to predict further ahead", shape.mtp_layers);
   return text + ".";
 }
 
@@ -159,12 +165,13 @@ std::string ReportPage(const RunRecord& record, int64_t peak_bytes) {
   page += Section("Expert load", LoadSection(record));
   page += Section("Ledger", LedgerSection(record));
   if (!record.recipe.empty()) {
-    page += Section("Recipe", "<details><summary>every setting of this run</summary>\n<pre>" + EscapeHtml(record.recipe) +
-                                  "</pre></details>\n");
+    page += Section("Recipe", "<details><summary>every setting of this run</summary>\n<pre>" +
+                                  EscapeHtml(record.recipe) + "</pre></details>\n");
   }
-  return page + fmt::format("</main>\n<footer>sputnik {}. The same figures for scripts: summary.json; step by step: "
-                            "metrics.jsonl.</footer>\n</body>\n</html>\n",
-                            EscapeHtml(Version()));
+  return page + fmt::format(
+                    "</main>\n<footer>sputnik {}. The same figures for scripts: summary.json; step by step: "
+                    "metrics.jsonl.</footer>\n</body>\n</html>\n",
+                    EscapeHtml(Version()));
 }
 
 }  // namespace sputnik

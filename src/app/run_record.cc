@@ -178,9 +178,12 @@ std::optional<ShapeRecord> ReadShape(const fs::path& checkpoints) {
     try {
       const ModelConfig config = ReadModelConfig(checkpoint / "config.json");
       const ParamCounts counts = CountParams(config);
-      ShapeRecord shape{.parameters = counts.total, .active_parameters = counts.active,
-                        .layers = config.num_hidden_layers, .experts = config.n_routed_experts,
-                        .experts_per_token = config.num_experts_per_tok, .expert_layers = {},
+      ShapeRecord shape{.parameters = counts.total,
+                        .active_parameters = counts.active,
+                        .layers = config.num_hidden_layers,
+                        .experts = config.n_routed_experts,
+                        .experts_per_token = config.num_experts_per_tok,
+                        .expert_layers = {},
                         .mtp_layers = config.num_nextn_predict_layers};
       for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
         if (config.HasMoe(layer)) shape.expert_layers.push_back(layer);

@@ -77,7 +77,7 @@ struct RunRecord {
   std::vector<SampleRecord> samples;
   double peak_flops = 0;  // of the machine; 0: unknown
   std::optional<ShapeRecord> shape;
-  std::string recipe;                       // resolved, as TOML
+  std::string recipe;                         // resolved, as TOML
   std::optional<int64_t> earlier_peak_bytes;  // from a summary.json that is already there
 
   // The largest train_rollout_logprob_abs_diff of the run and its controls; nothing if no stage measured it.

@@ -19,7 +19,7 @@ TEST(Curve, AShortOneIsNotThinned) { EXPECT_EQ(Thin(Waves(600)).size(), 600u); }
 
 TEST(Curve, ThinningKeepsExtremesAndEnds) {
   Curve curve = Waves(100000);
-  curve[34567].y = 5000;   // a spike and a dip of one point each
+  curve[34567].y = 5000;  // a spike and a dip of one point each
   curve[77777].y = -5000;
   const Curve thin = Thin(curve, 600);
   EXPECT_LE(thin.size(), 600u);

@@ -111,13 +111,15 @@ inline std::string SamplesOf(const std::string& stage) {
     const int64_t level = i / 3 + 1;
     const auto digits = [&](int64_t salt) {
       std::string text;
-      for (int64_t d = 0; d < level; ++d) text += static_cast<char>('1' + std::abs(std::llround(8 * Wobble(i * 7 + d + salt))));
+      for (int64_t d = 0; d < level; ++d)
+        text += static_cast<char>('1' + std::abs(std::llround(8 * Wobble(i * 7 + d + salt))));
       return text;
     };
     const bool correct = static_cast<double>(level) < SkillAfter(stage, 1);
-    const OrderedJson json = {{"stage", stage}, {"task", "addition"}, {"level", level},
-                              {"prompt", digits(1) + " + " + digits(2) + " ="}, {"answer", digits(3)},
-                              {"completion", correct ? digits(3) : digits(4)}, {"correct", correct}};
+    const OrderedJson json = {{"stage", stage},      {"task", "addition"},
+                              {"level", level},      {"prompt", digits(1) + " + " + digits(2) + " ="},
+                              {"answer", digits(3)}, {"completion", correct ? digits(3) : digits(4)},
+                              {"correct", correct}};
     lines += json.dump() + "\n";
   }
   return lines;
@@ -134,10 +136,14 @@ inline void WriteFinishedRun(const std::filesystem::path& folder) {
     WriteImproveMetrics(metrics, "improve");
   }
   Ledger ledger(prices, 524e9);
-  ledger.stage("pretrain") = {.trained_tokens = 3072000, .flops = 1.9e13, .wall_seconds = 152.25, .core_seconds = 301.5};
+  ledger.stage("pretrain") = {
+      .trained_tokens = 3072000, .flops = 1.9e13, .wall_seconds = 152.25, .core_seconds = 301.5};
   ledger.stage("sft") = {.trained_tokens = 614400, .flops = 3.9e12, .wall_seconds = 31.5, .core_seconds = 62};
-  ledger.stage("improve") = {.trained_tokens = 901120, .generated_tokens = 1105920, .flops = 8.1e12,
-                             .wall_seconds = 240.125, .core_seconds = 471.75};
+  ledger.stage("improve") = {.trained_tokens = 901120,
+                             .generated_tokens = 1105920,
+                             .flops = 8.1e12,
+                             .wall_seconds = 240.125,
+                             .core_seconds = 471.75};
   ledger.Save(folder / "ledger.json");
   for (const auto& [name, stage] : {std::pair<std::string, std::string>{"random_reward", "control_random"},
                                     {"continued_sft", "control_continued_sft"},
@@ -151,7 +157,10 @@ inline void WriteFinishedRun(const std::filesystem::path& folder) {
       costs.stage(stage) = {.trained_tokens = 532480, .flops = 3.3e12, .wall_seconds = 27, .core_seconds = 53.5};
     } else {
       WriteImproveMetrics(metrics, stage);
-      costs.stage(stage) = {.trained_tokens = 880000, .generated_tokens = 1100000, .flops = 8e12, .wall_seconds = 236,
+      costs.stage(stage) = {.trained_tokens = 880000,
+                            .generated_tokens = 1100000,
+                            .flops = 8e12,
+                            .wall_seconds = 236,
                             .core_seconds = 465.5};
     }
     costs.Save(control / "ledger.json");
