@@ -197,7 +197,7 @@ Pipeline::Pipeline(Recipe recipe, const fs::path& folder, bool resume)
   }
   const std::string resolved = WriteToml(recipe_.Sections());
   const fs::path saved = folder / "recipe.toml";
-  if (fs::exists(saved) && ReadFile(saved) != resolved) {
+  if (resume && fs::exists(saved) && ReadFile(saved) != resolved) {
     LogWarning("{}: the recipe has changed since the run was started; finished stages stay as they are", saved.string());
   }
   WriteFileAtomically(saved, resolved);
