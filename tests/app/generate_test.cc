@@ -139,7 +139,7 @@ TEST_F(GenerateVerb, WithoutATokenizerIdsAreShown) {
   const Json made = Made({"--tokens", "[10, 11]", "--max-tokens", "3", "--ignore-eos"});
   EXPECT_TRUE(made["text"].is_null());
   std::string ids;
-  for (const Json& token : made["tokens"]) ids += (ids.empty() ? "" : " ") + token.dump();
+  for (const Json& token : made["tokens"]) ids += fmt::format("{}{}", ids.empty() ? "" : " ", token.dump());
   EXPECT_EQ(Text({"--tokens", "[10, 11]", "--max-tokens", "3", "--ignore-eos"}), ids + "\n");
   EXPECT_MENTIONS(Complaint(3, {"--prompt", "a"}), "no tokenizer.json here");
 }
