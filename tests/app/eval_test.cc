@@ -69,7 +69,7 @@ TEST_F(EvalVerb, TellsTheShareOfRightAnswersByLevel) {
   }
   // Wilson's interval for 10 of 10.
   EXPECT_NEAR(levels[0]["ci95"][0].get<double>(), 10 / (10 + 1.959964 * 1.959964), 1e-5);
-  EXPECT_EQ(levels[0]["ci95"][1], 1);
+  EXPECT_NEAR(levels[0]["ci95"][1].get<double>(), 1, 1e-12);
 }
 
 TEST_F(EvalVerb, FlagsChooseLevelsSplitAndSamples) {
