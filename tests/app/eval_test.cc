@@ -148,6 +148,16 @@ TEST_F(EvalVerb, SeveralTextsAndWindows) {
   EXPECT_EQ(json["stride"], 2);
 }
 
+TEST_F(EvalVerb, IdsThatOnlyTheModelHasAreWrongAnswersAndNoError) {
+  const TemporaryFolder padded;
+  MakeTinyFolder(padded.path(), 1, 2000);
+  const Json json = Parsed(OutputOf({"eval", "--model", padded.path(), "--task", "addition", "--level", "1",
+                                     "--temperature", "1", "--problems", "5", "--json"}))
+                        .at(0);
+  EXPECT_EQ(json["pass_at_1"], 0);
+  EXPECT_GT(json["mean_tokens"].get<double>(), 0);
+}
+
 TEST_F(EvalVerb, BothAtOnce) {
   const std::vector<Json> lines = OnProblems({"--level", "1", "--problems", "2", "--text", Write("t", "some text")});
   ASSERT_EQ(lines.size(), 2u);

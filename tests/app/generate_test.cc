@@ -173,6 +173,20 @@ TEST(GenerateText, StreamsTextWithoutControlTokens) {
   EXPECT_EQ(made["tokens"].back(), 1) << "the end of sentence is among the tokens";
 }
 
+TEST(GenerateText, TheEndOfSentenceEndsItUnlessIgnored) {
+  const TemporaryFolder folder;
+  MakeParrotFolder(folder.path(), "ab");
+  std::vector<std::string> flags = {"generate", "--model",      folder.path(), "--chat",        "--prompt", "x",
+                                    "--json",   "--max-tokens", "6",           "--temperature", "0"};
+  const Json made = Json::parse(OutputOf(flags));
+  EXPECT_EQ(made["tokens"].size(), 3u);
+  flags.push_back("--ignore-eos");
+  const Json more = Json::parse(OutputOf(flags));
+  EXPECT_EQ(more["tokens"].size(), 6u);
+  EXPECT_EQ(more["tokens"][2], made["tokens"][2]);
+  EXPECT_EQ(more["finish_reason"], "length");
+}
+
 TEST(GenerateText, AnAnswerCutInACharacterIsStillJson) {
   const TemporaryFolder folder;
   MakeParrotFolder(folder.path(), "\xc3\xa9");
