@@ -1,6 +1,7 @@
 #include "rl/loop.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -70,8 +71,8 @@ void ScoreReference(const Decoder& reference, Trainer& trainer, double inverse_t
   }
 }
 
-// Mean reward over the current level's prompts: what the curriculum decides by.
-double RewardAtLevel(const std::vector<RolloutGroup>& groups, int64_t level) {
+// Mean reward over the current level's prompts: what the curriculum decides by. Nothing if the round had none.
+std::optional<double> RewardAtLevel(const std::vector<RolloutGroup>& groups, int64_t level) {
   double sum = 0, count = 0;
   for (const RolloutGroup& group : groups) {
     for (const Rollout& rollout : group.rollouts) {
@@ -80,12 +81,13 @@ double RewardAtLevel(const std::vector<RolloutGroup>& groups, int64_t level) {
       ++count;
     }
   }
-  return count > 0 ? sum / count : 0;
+  return count > 0 ? std::optional(sum / count) : std::nullopt;
 }
 
 // What the round's updates came to.
 struct Learnt {
   StepResult last;
+  std::vector<StepResult> updates;
   PolicyStats first_stats;  // of the first update: there new and old log-probabilities must be equal
   PolicyStats all;
   int64_t trained_tokens = 0;
@@ -101,18 +103,22 @@ class ImproveLoop {
     state_.stage = inputs.name;
     wall_start_ = WallSeconds();
     seconds_before_ = state_.numbers.contains("stage.seconds") ? state_.numbers["stage.seconds"] : 0;
+    saved_ = run.checkpoint() ? state_.stage_step : -1;
   }
 
   StageResult Run() {
     Progress progress(in_.name, in_.rl.steps, state_.stage_step);
-    while (state_.stage_step < in_.rl.steps && !OutOfTime()) {
+    bool last = state_.stage_step >= in_.rl.steps || state_.stage_done;
+    while (!last) {
       if (StopRequested()) {
-        Save(false);
+        // As in RunStage: the end of the stage before this one must not be replaced.
+        if (saved_ != state_.stage_step) Save(false);
         return {.state = state_, .stopped = true};
       }
-      Round(progress);
-      const bool last = state_.stage_step == in_.rl.steps || OutOfTime();
-      if (!last && in_.train.save_every > 0 && state_.stage_step % in_.train.save_every == 0) Save(false);
+      const MetricsLine line = Round(progress, last);
+      const bool best = NoteQuality(line, in_.first_global_step + state_.stage_step, state_);
+      const bool due = in_.train.save_every > 0 && state_.stage_step % in_.train.save_every == 0;
+      if (!last && (best || due)) Save(false);
     }
     progress.Finish();
     if (!state_.stage_done) Save(true);
@@ -123,7 +129,8 @@ class ImproveLoop {
   double Elapsed() const { return seconds_before_ + WallSeconds() - wall_start_; }
   bool OutOfTime() const { return in_.train.max_seconds > 0 && Elapsed() >= in_.train.max_seconds; }
 
-  void Round(Progress& progress) {
+  // One round; `last` says whether the stage ends with it. Returns what was logged.
+  MetricsLine Round(Progress& progress, bool& last) {
     const double wall = WallSeconds(), core = ProcessorSeconds();
     const int64_t step = state_.stage_step;
     const std::vector<RolloutGroup> groups =
@@ -131,6 +138,7 @@ class ImproveLoop {
     const Learnt learnt = Learn(Trainable(in_.rl, groups), step);
     engine_.WeightsChanged();
     ++state_.stage_step;
+    last = state_.stage_step >= in_.rl.steps || OutOfTime();
     const double seconds = WallSeconds() - wall;
     Account(groups, learnt, seconds, ProcessorSeconds() - core);
     if (in_.rl.save_rollouts_every > 0 && state_.stage_step % in_.rl.save_rollouts_every == 0) {
@@ -138,16 +146,21 @@ class ImproveLoop {
       WriteRollouts(run_.path() / "rollouts" / fmt::format("step-{}.jsonl", state_.stage_step), in_.tokenizer, groups);
     }
     const int64_t level = curriculum_.level();
-    const double reward = RewardAtLevel(groups, level);
-    LogRound(groups, learnt, level, reward, seconds);
-    progress.Update(state_.stage_step, fmt::format("level {}  reward {:.2f}  {:.2f} s", level, reward, seconds));
-    if (curriculum_.Note(reward)) LogDebug("{}: level {} solved, on to {}", in_.name, level, curriculum_.level());
-    if (learnt.trained_tokens > 0) guard_.Note(learnt.last, run_);
+    const std::optional<double> reward = RewardAtLevel(groups, level);
+    MetricsLine line = LogRound(groups, learnt, level, reward, seconds, last);
+    progress.Update(state_.stage_step,
+                    fmt::format("level {}  reward {:.2f}  {:.2f} s", level, reward.value_or(0), seconds));
+    if (reward && curriculum_.Note(*reward)) {
+      LogDebug("{}: level {} solved, on to {}", in_.name, level, curriculum_.level());
+    }
+    for (const StepResult& update : learnt.updates) guard_.Note(update, run_);
+    return line;
   }
 
   Learnt Learn(const std::vector<const Rollout*>& rollouts, int64_t step) {
     Learnt learnt;
-    const double progress = static_cast<double>(step) / static_cast<double>(in_.rl.steps);
+    double progress = static_cast<double>(step) / static_cast<double>(in_.rl.steps);
+    if (in_.train.max_seconds > 0) progress = std::max(progress, Elapsed() / in_.train.max_seconds);
     lr_ = in_.optimizer.lr * LearningRateFactor(in_.optimizer, step, progress);
     const auto updates = static_cast<size_t>(in_.rl.updates_per_round);
     for (size_t update = 0; update < updates; ++update) {
@@ -173,6 +186,7 @@ class ImproveLoop {
       learnt.all.clipped_low += stats.clipped_low;
       learnt.all.clipped_high += stats.clipped_high;
       learnt.trained_tokens += learnt.last.tokens;
+      learnt.updates.push_back(learnt.last);
     }
     return learnt;
   }
@@ -192,12 +206,12 @@ class ImproveLoop {
     cost_.core_seconds += core;
   }
 
-  void LogRound(const std::vector<RolloutGroup>& groups, const Learnt& learnt, int64_t level, double reward,
-                double seconds) {
+  MetricsLine LogRound(const std::vector<RolloutGroup>& groups, const Learnt& learnt, int64_t level,
+                       std::optional<double> reward, double seconds, bool last) {
     MetricsLine line(in_.name, state_.stage_step);
     line.Set("global_step", in_.first_global_step + state_.stage_step);
     line.Set("level", level);
-    line.Set("level_reward", reward);
+    if (reward) line.Set("level_reward", *reward);
     for (const auto& [name, value] : RolloutMetrics(groups)) line.Set(name, value);
     const auto tokens = static_cast<double>(std::max<int64_t>(learnt.all.tokens, 1));
     line.Set("loss", learnt.last.loss);
@@ -211,17 +225,22 @@ class ImproveLoop {
     line.Set("clip_ratio/region_mean", (low + high) / tokens);
     line.Set("train_rollout_logprob_abs_diff", learnt.first_stats.max_abs_difference);
     line.Set("num_tokens", cost_.trained_tokens + cost_.generated_tokens);
-    if (learnt.last.skipped) line.Set("skipped", learnt.last.skip_reason);
+    for (const StepResult& update : learnt.updates) {
+      if (!update.skipped) continue;
+      line.Set("skipped", update.skip_reason);
+      break;
+    }
     line.Set("step_time", seconds);
-    const bool last = state_.stage_step == in_.rl.steps || OutOfTime();
     if (in_.evaluate && (last || (in_.train.eval_every > 0 && state_.stage_step % in_.train.eval_every == 0))) {
       in_.evaluate(state_.stage_step, line);
     }
     run_.Log(line);
+    return line;
   }
 
   void Save(bool done) {
     state_.stage_done = done;
+    saved_ = state_.stage_step;
     state_.global_step = in_.first_global_step + state_.stage_step;
     state_.numbers["stage.seconds"] = Elapsed();
     guard_.Store(state_);
@@ -237,6 +256,7 @@ class ImproveLoop {
   Curriculum curriculum_;
   Engine engine_;
   StageCost& cost_;
+  int64_t saved_ = -1;  // the stage's step that the newest checkpoint holds
   double wall_start_ = 0, seconds_before_ = 0, lr_ = 0;
 };
 

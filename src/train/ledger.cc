@@ -1,5 +1,6 @@
 #include "train/ledger.h"
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "model/param.h"
@@ -71,13 +72,16 @@ void Ledger::Save(const std::filesystem::path& path) const {
 void Ledger::Load(const std::filesystem::path& path) {
   const Json json = ReadJsonFile(path);
   if (!json.is_object() || !json.contains("stages") || !json["stages"].is_object()) return;
-  for (const auto& [name, cost] : json["stages"].items()) {
-    if (!cost.is_object()) continue;
-    stages_[name] = {.trained_tokens = cost.value("trained_tokens", int64_t{0}),
-                     .generated_tokens = cost.value("generated_tokens", int64_t{0}),
-                     .flops = cost.value("flops", 0.0),
-                     .wall_seconds = cost.value("wall_seconds", 0.0),
-                     .core_seconds = cost.value("core_seconds", 0.0)};
+  try {
+    for (const auto& [name, cost] : json["stages"].items()) {
+      stages_[name] = {.trained_tokens = cost.value("trained_tokens", int64_t{0}),
+                       .generated_tokens = cost.value("generated_tokens", int64_t{0}),
+                       .flops = cost.value("flops", 0.0),
+                       .wall_seconds = cost.value("wall_seconds", 0.0),
+                       .core_seconds = cost.value("core_seconds", 0.0)};
+    }
+  } catch (const Json::exception& e) {
+    ThrowBadInput("{}: not a ledger of this program: {}", path.string(), e.what());
   }
 }
 

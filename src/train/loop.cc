@@ -1,6 +1,7 @@
 #include "train/loop.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -74,6 +75,15 @@ void SpikeGuard::Store(RunState& state) const {
   state.numbers["spike.skipped_in_row"] = skipped_in_row_;
 }
 
+bool NoteQuality(const MetricsLine& line, int64_t global_step, RunState& state) {
+  constexpr const char* kBest = "best.quality";
+  if (!line.quality() || !std::isfinite(*line.quality())) return false;
+  if (state.best_step >= 0 && *line.quality() <= Number(state, kBest)) return false;
+  state.numbers[kBest] = *line.quality();
+  state.best_step = global_step;
+  return true;
+}
+
 StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs, const RunState& start) {
   const TrainConfig& config = inputs.train;
   StageResult result;
@@ -88,18 +98,21 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
       3 * ForwardFlopsPerToken(trainer.decoder().config(), 0.5 * static_cast<double>(config.context), with_mtp);
   Progress progress(inputs.name, config.steps, state.stage_step);
   const auto elapsed = [&] { return seconds_before + WallSeconds() - wall_start; };
+  int64_t saved = run.checkpoint() ? state.stage_step : -1;  // the stage's step that the newest checkpoint holds
   const auto save = [&](bool done) {
     state.stage_done = done;
+    saved = state.stage_step;
     state.global_step = inputs.first_global_step + state.stage_step;
     state.numbers["stage.seconds"] = elapsed();
     guard.Store(state);
     run.Save(state, trainer.decoder(), trainer.optimizer(), config.keep_last, done);
   };
 
-  while (state.stage_step < config.steps && !state.stage_done) {
-    if (config.max_seconds > 0 && elapsed() >= config.max_seconds) break;
+  bool last = state.stage_step >= config.steps || state.stage_done;
+  while (!last) {
     if (StopRequested()) {
-      save(false);
+      // Where nothing was done since, saving again would only replace the end of the stage before this one.
+      if (saved != state.stage_step) save(false);
       result.stopped = true;
       return result;
     }
@@ -141,7 +154,8 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     line.Set("tokens_per_second", tokens_per_second);
     const double peak = run.ledger().peak_flops();
     if (peak > 0) line.Set("peak_share", flops_per_token * tokens_per_second / peak);
-    const bool last = state.stage_step == config.steps || (config.max_seconds > 0 && elapsed() >= config.max_seconds);
+    // Asked once: time that runs out between two questions would end the stage without its last evaluation.
+    last = state.stage_step >= config.steps || (config.max_seconds > 0 && elapsed() >= config.max_seconds);
     if (state.stage_step % config.log_every == 0 || last) line.Set("expert_loads", Flatten(step_result.loads));
     if (inputs.evaluate && (last || (config.eval_every > 0 && state.stage_step % config.eval_every == 0))) {
       inputs.evaluate(state.stage_step, line);
@@ -152,7 +166,8 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
                                 peak > 0 ? fmt::format("  {:.0f}% of peak", 100 * flops_per_token * tokens_per_second / peak)
                                          : std::string()));
     guard.Note(step_result, run);
-    if (!last && config.save_every > 0 && state.stage_step % config.save_every == 0) save(false);
+    const bool best = NoteQuality(line, inputs.first_global_step + state.stage_step, state);
+    if (!last && (best || (config.save_every > 0 && state.stage_step % config.save_every == 0))) save(false);
   }
   progress.Finish();
   if (!state.stage_done) save(true);

@@ -18,7 +18,8 @@ struct StageInputs {
   OptimizerConfig optimizer;
   // The micro-batches of one step: a pure function of the step number.
   std::function<std::vector<Batch>(int64_t step)> batches;
-  // Called every eval_every steps and at the end; adds its figures to the line. May be empty.
+  // Called every eval_every steps and at the end; adds its figures to the line, and its quality if the best checkpoint
+  // is to be kept. May be empty.
   std::function<void(int64_t step, MetricsLine& line)> evaluate;
 };
 
@@ -31,6 +32,9 @@ struct StageResult {
 // Runs the stage from `start` (stage_step 0 for a fresh one) to its end and saves. A step with a non-finite loss or gradient
 // or a spike is skipped and logged; max_skipped in a row end the run with Error (numeric) naming the last checkpoint.
 StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs, const RunState& start);
+
+// Notes the quality that an evaluation gave the line, if any. True if it is the stage's best so far: the loop then saves.
+bool NoteQuality(const MetricsLine& line, int64_t global_step, RunState& state);
 
 // Keeps an eye on gradient norms and skipped steps over a stage.
 class SpikeGuard {

@@ -61,7 +61,15 @@ int64_t AvailableMemory() {
   }
   std::ifstream limit_file("/sys/fs/cgroup/memory.max"), used_file("/sys/fs/cgroup/memory.current");
   int64_t limit = 0, used = 0;
-  if (limit_file >> limit && used_file >> used) available = std::min(available, std::max<int64_t>(limit - used, 0));
+  if (limit_file >> limit && used_file >> used) {
+    // What the group uses includes pages of files that give way to whoever asks for memory.
+    std::ifstream statistics("/sys/fs/cgroup/memory.stat");
+    for (std::string key; statistics >> key;) {
+      int64_t bytes = 0;
+      if (key == "inactive_file" && statistics >> bytes) used -= bytes;
+    }
+    available = std::min(available, std::max<int64_t>(limit - used, 0));
+  }
   return available;
 }
 

@@ -10,7 +10,6 @@
 namespace sputnik {
 
 MetricsLine::MetricsLine(std::string_view stage, int64_t step) {
-  text_ = "{";
   Set("stage", stage);
   Set("step", step);
 }

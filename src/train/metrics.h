@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,11 +23,17 @@ class MetricsLine {
   void Set(std::string_view key, std::string_view value);
   void Set(std::string_view key, const std::vector<int64_t>& values);
 
+  // What an evaluation says of the weights at this step, higher is better: decides which checkpoint is the best. Not
+  // printed.
+  void SetQuality(double quality) { quality_ = quality; }
+  const std::optional<double>& quality() const { return quality_; }
+
   std::string Text() const { return text_ + "}"; }
 
  private:
   void Key(std::string_view key);
-  std::string text_;
+  std::string text_ = "{";
+  std::optional<double> quality_;
 };
 
 // Values that differ between two runs of the same bits: times and what is computed from them. Comparisons leave them out.

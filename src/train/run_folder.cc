@@ -12,14 +12,17 @@ RunFolder::RunFolder(const fs::path& path, bool resume, const PriceConfig& price
   fs::create_directories(path, error);
   if (error) ThrowFailure("{}: cannot create the run folder: {}", path.string(), error.message());
   lock_ = std::make_unique<FolderLock>(path);
-  const fs::path metrics = path / "metrics.jsonl", ledger = path / "ledger.json";
-  if (!resume && (fs::exists(metrics) || fs::exists(path / "checkpoints"))) {
+  const fs::path metrics = path / "metrics.jsonl";
+  const bool begun = (fs::exists(metrics) && fs::file_size(metrics) > 0) || fs::exists(path / "checkpoints");
+  if (!resume && begun) {
     ThrowUsage("{}: holds a run already; go on with it by --resume, or give another folder with --out", path.string());
   }
   SweepTemporaries(path);
   checkpoint_ = NewestCheckpoint(path);
   if (checkpoint_) {
     resumed_ = ReadRunState(*checkpoint_);
+    // The one beside the metrics may be from before or after this checkpoint.
+    const fs::path ledger = *checkpoint_ / "trainer" / "ledger.json";
     if (fs::exists(ledger)) ledger_.Load(ledger);
   }
   metrics_ = std::make_unique<LineAppender>(metrics, resumed_.metrics_bytes);
@@ -29,7 +32,11 @@ void RunFolder::Save(RunState state, const Decoder& decoder, const Optimizer& op
                      bool pinned) {
   metrics_->Sync();
   state.metrics_bytes = metrics_->bytes();
-  checkpoint_ = SaveCheckpoint(path_, state, decoder, optimizer, write_extra_, {.keep_last = keep_last}, pinned);
+  const auto write_extra = [this](const fs::path& folder) {
+    if (write_extra_) write_extra_(folder);
+    ledger_.Save(folder / "trainer" / "ledger.json");
+  };
+  checkpoint_ = SaveCheckpoint(path_, state, decoder, optimizer, write_extra, {.keep_last = keep_last}, pinned);
   ledger_.Save(path_ / "ledger.json");
 }
 

@@ -31,7 +31,7 @@ class RunFolder {
   // Files that every checkpoint carries beside the model's (the tokenizer's).
   void SetExtraFiles(std::function<void(const std::filesystem::path&)> write) { write_extra_ = std::move(write); }
 
-  // Saves a checkpoint; what was logged before it stays with it on resume. Remembers it as the newest.
+  // Saves a checkpoint; what was logged and booked before it stays with it on resume. Remembers it as the newest.
   void Save(RunState state, const Decoder& decoder, const Optimizer& optimizer, int64_t keep_last, bool pinned);
 
  private:

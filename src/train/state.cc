@@ -1,5 +1,8 @@
 #include "train/state.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -45,6 +48,7 @@ void WriteState(const fs::path& path, const RunState& state) {
   json["stage_step"] = state.stage_step;
   json["stage_done"] = state.stage_done;
   json["metrics_bytes"] = state.metrics_bytes;
+  json["best_step"] = state.best_step;
   json["numbers"] = state.numbers;
   WriteFileAtomically(path, json.dump(2) + "\n");
 }
@@ -91,10 +95,37 @@ void RemoveCheckpoint(const fs::path& checkpoint) {
   fs::remove_all(doomed);
 }
 
-void Prune(const fs::path& checkpoints, int64_t keep_last) {
+// Puts a complete folder in the place of `final`. A checkpoint that is there already stays whole until the new one is.
+void Publish(const fs::path& folder, const fs::path& final) {
+  if (!fs::exists(final)) return fs::rename(folder, final);
+  if (::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, final.c_str(), RENAME_EXCHANGE) == 0) {
+    fs::remove_all(folder);
+    return;
+  }
+  // A file system that cannot exchange two names. SweepTemporaries puts the old one back if this gets no further.
+  fs::path replaced = final;
+  replaced += ".replaced";
+  fs::remove_all(replaced);
+  fs::rename(final, replaced);
+  fs::rename(folder, final);
+  fs::remove_all(replaced);
+}
+
+void NameBest(const fs::path& checkpoints, int64_t best_step) {
+  const std::string name = StepName(best_step);
+  if (best_step >= 0 && fs::exists(checkpoints / name)) {
+    WriteFileAtomically(checkpoints / "best", name + "\n");
+  } else {
+    fs::remove(checkpoints / "best");
+  }
+}
+
+// Steps after the one just saved were passed over as broken when the run was taken up; they count for nothing, or they
+// would push out what is good.
+void Prune(const fs::path& checkpoints, const RunState& state, int64_t keep_last) {
   int64_t kept = 0;
   for (const fs::path& step : StepsNewestFirst(checkpoints)) {
-    if (IsPinned(step)) continue;
+    if (StepOf(step) > state.global_step || StepOf(step) == state.best_step || IsPinned(step)) continue;
     if (++kept > keep_last) RemoveCheckpoint(step);
   }
 }
@@ -118,11 +149,11 @@ fs::path SaveCheckpoint(const fs::path& run_folder, const RunState& state, const
     WriteManifest(folder, pinned);
     SyncDirectory(folder / "trainer");
     SyncDirectory(folder);
-    if (fs::exists(final)) RemoveCheckpoint(final);  // the same state saved again, now pinned
-    fs::rename(folder, final);
+    Publish(folder, final);
     SyncDirectory(checkpoints);
     WriteFileAtomically(checkpoints / "latest", final.filename().string() + "\n");
-    Prune(checkpoints, policy.keep_last);
+    NameBest(checkpoints, state.best_step);
+    Prune(checkpoints, state, policy.keep_last);
   } catch (const fs::filesystem_error& e) {
     std::error_code ignored;
     fs::remove_all(folder, ignored);
@@ -142,9 +173,17 @@ void SweepTemporaries(const fs::path& run_folder) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(checkpoints)) {
     const std::string extension = entry.path().extension().string();
-    if (extension == ".tmp" || extension == ".removed") leftovers.push_back(entry.path());
+    if (extension == ".tmp" || extension == ".removed" || extension == ".replaced") leftovers.push_back(entry.path());
   }
-  for (const fs::path& leftover : leftovers) fs::remove_all(leftover);
+  for (const fs::path& leftover : leftovers) {
+    fs::path original = leftover;
+    original.replace_extension();
+    if (leftover.extension() == ".replaced" && !fs::exists(original)) {
+      fs::rename(leftover, original);
+    } else {
+      fs::remove_all(leftover);
+    }
+  }
 }
 
 void VerifyCheckpoint(const fs::path& checkpoint) {
@@ -188,6 +227,7 @@ RunState ReadRunState(const fs::path& checkpoint) {
     state.stage_step = json.at("stage_step").get<int64_t>();
     state.stage_done = json.at("stage_done").get<bool>();
     state.metrics_bytes = json.at("metrics_bytes").get<int64_t>();
+    state.best_step = json.value("best_step", int64_t{-1});
     state.numbers = json.at("numbers").get<std::map<std::string, double>>();
   } catch (const Json::exception& e) {
     ThrowBadInput("{}: {}", path.string(), e.what());

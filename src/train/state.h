@@ -2,6 +2,7 @@
 //   checkpoints/step-N/  config.json generation_config.json model.safetensors [tokenizer files]
 //                        trainer/optimizer.safetensors trainer/state.json  MANIFEST.json (sizes and hashes, written last)
 //   checkpoints/latest   the name of the newest complete one
+//   checkpoints/best     the name of the one that the stage's evaluations liked best so far, if they compare
 // It is written under a temporary name, synced, and renamed; whatever kills the process, `latest` names a whole one.
 #pragma once
 
@@ -25,7 +26,8 @@ struct RunState {
   int64_t stage_step = 0;    // optimizer steps done in the stage
   bool stage_done = false;
   int64_t metrics_bytes = 0;  // length of metrics.jsonl that belongs to this state
-  std::map<std::string, double> numbers;  // what the stage wants back: running means, curriculum level, prompts used
+  int64_t best_step = -1;     // global step of the stage's best checkpoint; it is kept while it is the best; -1: none
+  std::map<std::string, double> numbers = {};  // what the stage wants back: running means, curriculum level, prompts used
 };
 
 struct CheckpointPolicy {
@@ -33,13 +35,13 @@ struct CheckpointPolicy {
 };
 
 // Saves and returns the folder. `write_extra` adds files (the tokenizer's) to the folder being written. `pinned`: never
-// removed by keep_last (the end of a stage, the best). Throws Error when the disk refuses; older checkpoints are intact.
+// removed by keep_last (the end of a stage). Throws Error when the disk refuses; older checkpoints are intact.
 std::filesystem::path SaveCheckpoint(const std::filesystem::path& run_folder, const RunState& state,
                                      const Decoder& decoder, const Optimizer& optimizer,
                                      const std::function<void(const std::filesystem::path&)>& write_extra,
                                      const CheckpointPolicy& policy, bool pinned);
 
-// Removes what a killed save left behind. Call with the folder lock held.
+// Clears away what a killed save left behind. Call with the folder lock held.
 void SweepTemporaries(const std::filesystem::path& run_folder);
 
 // The newest complete checkpoint whose files match their manifest; says on the log which broken ones it passed over.
