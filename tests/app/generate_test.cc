@@ -139,7 +139,7 @@ TEST_F(GenerateVerb, WithoutATokenizerIdsAreShown) {
   const Json made = Made({"--tokens", "[10, 11]", "--max-tokens", "3", "--ignore-eos"});
   EXPECT_TRUE(made["text"].is_null());
   std::string ids;
-  for (const Json& token : made["tokens"]) ids += (ids.empty() ? "" : " ") + token.dump();
+  for (const Json& token : made["tokens"]) ids += fmt::format("{}{}", ids.empty() ? "" : " ", token.dump());
   EXPECT_EQ(Text({"--tokens", "[10, 11]", "--max-tokens", "3", "--ignore-eos"}), ids + "\n");
   EXPECT_MENTIONS(Complaint(3, {"--prompt", "a"}), "no tokenizer.json here");
 }
@@ -171,6 +171,20 @@ TEST(GenerateText, StreamsTextWithoutControlTokens) {
   EXPECT_EQ(made["text"], "<think>m</think>caf\xc3\xa9!\n");
   EXPECT_EQ(made["finish_reason"], "stop");
   EXPECT_EQ(made["tokens"].back(), 1) << "the end of sentence is among the tokens";
+}
+
+TEST(GenerateText, TheEndOfSentenceEndsItUnlessIgnored) {
+  const TemporaryFolder folder;
+  MakeParrotFolder(folder.path(), "ab");
+  std::vector<std::string> flags = {"generate", "--model",      folder.path(), "--chat",        "--prompt", "x",
+                                    "--json",   "--max-tokens", "6",           "--temperature", "0"};
+  const Json made = Json::parse(OutputOf(flags));
+  EXPECT_EQ(made["tokens"].size(), 3u);
+  flags.push_back("--ignore-eos");
+  const Json more = Json::parse(OutputOf(flags));
+  EXPECT_EQ(more["tokens"].size(), 6u);
+  EXPECT_EQ(more["tokens"][2], made["tokens"][2]);
+  EXPECT_EQ(more["finish_reason"], "length");
 }
 
 TEST(GenerateText, AnAnswerCutInACharacterIsStillJson) {
