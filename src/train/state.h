@@ -22,7 +22,7 @@ namespace sputnik {
 // Where a run stands. Random numbers and data order are functions of these counts, so nothing else needs saving.
 struct RunState {
   int64_t global_step = 0;   // over all stages; names the checkpoint
-  std::string stage;
+  std::string stage = {};
   int64_t stage_step = 0;    // optimizer steps done in the stage
   bool stage_done = false;
   int64_t metrics_bytes = 0;  // length of metrics.jsonl that belongs to this state

@@ -28,8 +28,8 @@ struct StepResult {
   double entropy = 0;  // mean over targets, nats, if asked for
   int64_t tokens = 0, targets = 0;
   bool skipped = false;
-  std::string skip_reason;
-  std::vector<std::vector<int64_t>> loads;  // [layer][expert] tokens
+  std::string skip_reason = {};
+  std::vector<std::vector<int64_t>> loads = {};  // [layer][expert] tokens
 };
 
 class Trainer {

@@ -71,9 +71,7 @@ TEST(Memory, CountsWeightsGradientsAndMoments) {
   EXPECT_EQ(EstimateTrainingMemory(config, {.optimizer = "adamw"}, 100, false, true).optimizer, 2 * all);
 }
 
-TEST(Memory, ThereIsSome) {
-  EXPECT_GT(AvailableMemory(), int64_t{1} << 20);
-}
+TEST(Memory, ThereIsSome) { EXPECT_GT(AvailableMemory(), int64_t{1} << 20); }
 
 TEST(Memory, TooMuchIsRefusedWithWhatWouldFit) {
   const ModelConfig config = Shape(1);
@@ -81,8 +79,7 @@ TEST(Memory, TooMuchIsRefusedWithWhatWouldFit) {
   train.micro_batch_tokens = 1 << 20;
   EXPECT_NO_THROW(CheckTrainingMemory(config, {}, train, int64_t{1} << 50));
   const int64_t available = int64_t{256} << 20;
-  const std::string message =
-      ExpectError(ExitCode::kUsage, [&] { CheckTrainingMemory(config, {}, train, available); });
+  const std::string message = ExpectError(ExitCode::kUsage, [&] { CheckTrainingMemory(config, {}, train, available); });
   EXPECT_MENTIONS(message, "256 MiB");
   EXPECT_MENTIONS(message, "recompute = true");
   // The advice holds.
@@ -95,8 +92,8 @@ TEST(Memory, TooMuchIsRefusedWithWhatWouldFit) {
 }
 
 TEST(Memory, AModelThatDoesNotFitAtAllIsSaidToBeTooLarge) {
-  const std::string message = ExpectError(
-      ExitCode::kUsage, [&] { CheckTrainingMemory(Shape(1), {}, TrainConfig{}, int64_t{1} << 20); });
+  const std::string message =
+      ExpectError(ExitCode::kUsage, [&] { CheckTrainingMemory(Shape(1), {}, TrainConfig{}, int64_t{1} << 20); });
   EXPECT_MENTIONS(message, "smaller model");
 }
 

@@ -17,9 +17,8 @@ TEST(MetricsLine, IsOneObjectWithKeysInOrder) {
   line.Set("tokens", int64_t{1} << 60);
   line.Set("note", "a \"quoted\"\nline");
   line.Set("loads", std::vector<int64_t>{3, 0, 9});
-  EXPECT_EQ(line.Text(),
-            R"({"stage": "sft", "step": 12, "loss": 0.5, "tokens": 1152921504606846976, )"
-            R"("note": "a \"quoted\"\nline", "loads": [3,0,9]})");
+  EXPECT_EQ(line.Text(), R"({"stage": "sft", "step": 12, "loss": 0.5, "tokens": 1152921504606846976, )"
+                         R"("note": "a \"quoted\"\nline", "loads": [3,0,9]})");
 }
 
 TEST(MetricsLine, NumbersReadBackExactly) {

@@ -129,7 +129,8 @@ TEST_F(OptimizerTest, NormIsOverAllGradientsAndNamesWhatIsNotFinite) {
   double squares = 0;
   for (const Param& param : params_.list()) {
     if (param.spec.role == ParamRole::kRouterBias) continue;
-    for (const float g : params_.Gradient(param).span<float>()) squares += static_cast<double>(g) * static_cast<double>(g);
+    for (const float g : params_.Gradient(param).span<float>())
+      squares += static_cast<double>(g) * static_cast<double>(g);
   }
   std::string culprit;
   EXPECT_NEAR(optimizer.GradientNorm(machine_, &culprit), std::sqrt(squares), 1e-5 * std::sqrt(squares));

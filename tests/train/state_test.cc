@@ -130,14 +130,22 @@ class StateTest : public testing::Test {
     ExpectLoads(run() / "checkpoints" / name);
   }
 
+  void KillThroughout(int64_t stride);
+  void RefuseThroughout(int64_t stride);
+
   TemporaryFolder folder_;
   Decoder decoder_;
   Optimizer optimizer_;
 };
 
 TEST_F(StateTest, EverythingComesBack) {
-  RunState state{.global_step = 70, .stage = "improve", .stage_step = 20, .stage_done = true, .metrics_bytes = 12345,
-                 .best_step = 60, .numbers = {{"a", 1.0 / 3}, {"b", -1e-300}}};
+  RunState state{.global_step = 70,
+                 .stage = "improve",
+                 .stage_step = 20,
+                 .stage_done = true,
+                 .metrics_bytes = 12345,
+                 .best_step = 60,
+                 .numbers = {{"a", 1.0 / 3}, {"b", -1e-300}}};
   const fs::path path = SaveCheckpoint(run(), state, decoder_, optimizer_, {}, {}, false);
   EXPECT_EQ(path, Checkpoint(70));
   EXPECT_EQ(Latest(), "step-70\n");
@@ -194,8 +202,8 @@ TEST_F(StateTest, ABrokenNewestIsPassedOver) {
     file.seekp(static_cast<std::streamoff>(fs::file_size(path) / 2));
     file.put(byte);
   };
-  for (const char* file : {"model.safetensors", "config.json", "tokenizer.json", "trainer/optimizer.safetensors",
-                           "trainer/state.json"}) {
+  for (const char* file :
+       {"model.safetensors", "config.json", "tokenizer.json", "trainer/optimizer.safetensors", "trainer/state.json"}) {
     EXPECT_MENTIONS(damage(file, truncate), file);
     EXPECT_MENTIONS(damage(file, remove), file);
     EXPECT_MENTIONS(damage(file, flip), file);
@@ -234,13 +242,13 @@ TEST_F(StateTest, SweepingTakesTheLeftoversAlone) {
   ExpectSound({10});
 }
 
-// The process dies within every single change of the disk that a save makes, one after the other.
-TEST_F(StateTest, AKillAnywhereInASaveLeavesAWholeCheckpoint) {
+// The process dies within each change of the disk that a save makes, one after the other, or every `stride`-th.
+void StateTest::KillThroughout(int64_t stride) {
   // A new step, which pushes out the older one; and the newest step saved again.
   for (const int64_t step : {2, 1}) {
     int64_t changes = 0;
     for (bool finished = false; !finished;) {
-      ++changes;
+      changes += stride;
       fs::remove_all(run() / "checkpoints");
       Save(1, 1, false, 1);
       const pid_t child = ::fork();
@@ -274,13 +282,17 @@ TEST_F(StateTest, AKillAnywhereInASaveLeavesAWholeCheckpoint) {
   }
 }
 
+class StateSlow : public StateTest {};
+TEST_F(StateTest, AKillInASaveLeavesAWholeCheckpoint) { KillThroughout(9); }
+TEST_F(StateSlow, AKillAnywhereInASaveLeavesAWholeCheckpoint) { KillThroughout(1); }
+
 // The disk refuses each change of a save: a clear error, and what was there stays. Then it has room again.
-TEST_F(StateTest, ARefusingDiskLeavesTheOldCheckpoint) {
+void StateTest::RefuseThroughout(int64_t stride) {
   for (const int error : {ENOSPC, EIO}) {
     int64_t changes = 0;
     bool struck = true;
     while (struck) {
-      ++changes;
+      changes += stride;
       fs::remove_all(run() / "checkpoints");
       Save(1, 1);
       fault = {Fault::kRefuse, changes, error};
@@ -305,6 +317,9 @@ TEST_F(StateTest, ARefusingDiskLeavesTheOldCheckpoint) {
     EXPECT_GT(changes, 25);
   }
 }
+
+TEST_F(StateTest, ARefusingDiskLeavesTheOldCheckpoint) { RefuseThroughout(8); }
+TEST_F(StateSlow, ADiskThatRefusesAnywhereLeavesTheOldCheckpoint) { RefuseThroughout(1); }
 
 // A limit on the size of files, as a quota sets it, by the system itself.
 TEST_F(StateTest, AFileThatMayGrowNoFurtherIsNamed) {

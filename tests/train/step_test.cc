@@ -28,8 +28,8 @@ class StepTest : public testing::Test {
       return CrossEntropy(input.rows, input.batch.weights, input.logprobs, total_weight, seeds);
     };
   }
-  StepResult Step(const std::vector<Batch>& batches, StepOptions options = {.lr = 0.01, .mtp_weight = 0.3,
-                                                                             .bias_update_rate = 0.01}) {
+  StepResult Step(const std::vector<Batch>& batches,
+                  StepOptions options = {.lr = 0.01, .mtp_weight = 0.3, .bias_update_rate = 0.01}) {
     return trainer_->Step(batches, NextToken(TotalWeight(batches)), options);
   }
   // Weights with biases, moments, and the count of steps, as bytes of files.
@@ -177,13 +177,13 @@ TEST_F(BadStepTest, ALossThatIsNotFinite) {
 }
 
 TEST_F(BadStepTest, AGradientThatIsNotFinite) {
-  const StepResult result = trainer_->Step(
-      batches_,
-      [](const ObjectiveInput& input, std::span<float> seeds) {
-        if (input.micro_batch == 1) seeds[2] = std::numeric_limits<float>::infinity();
-        return 1.0;
-      },
-      {.lr = 0.01, .bias_update_rate = 0.01});
+  const StepResult result = trainer_->Step(batches_,
+                                           [](const ObjectiveInput& input, std::span<float> seeds) {
+                                             if (input.micro_batch == 1)
+                                               seeds[2] = std::numeric_limits<float>::infinity();
+                                             return 1.0;
+                                           },
+                                           {.lr = 0.01, .bias_update_rate = 0.01});
   ExpectSkipped(result, "is not finite");
   EXPECT_NE(result.skip_reason.find("the gradient of "), std::string::npos);
 }

@@ -1,0 +1,420 @@
+#include "rl/loop.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/json.h"
+#include "kernel/backend.h"
+#include "model/checkpoint.h"
+#include "tests/support/byte_tokenizer.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/resume.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_task.h"
+
+// Nothing here cuts the power, and most of the time would go into waiting for the disk.
+extern "C" int fsync(int) { return 0; }
+
+namespace sputnik {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A stage of the tiny policy, and what a test wants to change about it.
+class Improvement {
+ public:
+  Improvement() : tokenizer(MakeByteTokenizer(folder_.path())), config(TinyTextConfig(tokenizer)) {
+    rl.steps = 6;
+    rl.prompts_per_step = 5;
+    rl.group_size = 4;
+    rl.max_tokens = 8;
+    rl.save_rollouts_every = 2;
+    train.micro_batch_tokens = 150;
+    train.save_every = 2;
+    train.eval_every = 3;
+    train.spike_factor = 0;
+    train.bias_update_rate = 0.01;
+    optimizer.lr = 0.005;
+    optimizer.warmup_steps = 2;
+  }
+
+  StageResult Run(const fs::path& folder) {
+    ThreadPool pool(threads);
+    const Machine machine{KernelsFor("cpu"), pool};
+    RunFolder run(folder, true, {}, 0);
+    if (extra_files) run.SetExtraFiles(extra_files);
+    Decoder decoder(config, DType::kF32, true), reference(config, DType::kF32, false);
+    InitialisePolicy(decoder, tokenizer, 1);
+    InitialisePolicy(reference, tokenizer, 1);
+    RunState start = fresh;
+    if (run.checkpoint()) {
+      LoadWeights(*run.checkpoint(), decoder);
+      start = run.resumed();
+      if (start.stage != "improve") start = {.global_step = start.global_step};
+      start.stage_done = false;
+    }
+    Trainer trainer(decoder, machine, optimizer, int64_t{1} << 28);
+    if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
+    const StageResult result = RunImprove(trainer, run,
+                                          {.name = "improve",
+                                           .first_global_step = start.global_step - start.stage_step,
+                                           .seed = 5,
+                                           .rl = rl,
+                                           .train = train,
+                                           .optimizer = optimizer,
+                                           .tokenizer = tokenizer,
+                                           .task = task,
+                                           .reference = &reference,
+                                           .evaluate = evaluate},
+                                          start);
+    updates = trainer.optimizer().steps();
+    weights.clear();
+    for (const Param& param : decoder.params().list()) {
+      const std::span<float> values = param.tensor.span<float>();
+      weights.insert(weights.end(), values.begin(), values.end());
+    }
+    return result;
+  }
+
+  std::vector<Json> Metrics(const fs::path& folder) const {
+    std::vector<Json> lines;
+    for (const std::string& line : MetricsWithoutTimes(folder)) lines.push_back(ParseJson(line, "metrics"));
+    return lines;
+  }
+
+  // Runs in a folder of its own and returns the metrics.
+  std::vector<Json> Lines() {
+    const TemporaryFolder folder;
+    Run(folder.path());
+    return Metrics(folder.path());
+  }
+
+  RunOnce Once() {
+    train.eval_every = 1;
+    return [this](const fs::path& folder, const std::function<void(int64_t)>& after_step) {
+      evaluate = [&](int64_t step, MetricsLine& line) {
+        line.SetQuality(std::cos(static_cast<double>(step)));
+        after_step(step);
+      };
+      return !Run(folder).stopped;
+    };
+  }
+
+ private:
+  TemporaryFolder folder_;
+
+ public:
+  Tokenizer tokenizer;
+  ModelConfig config;
+  RlConfig rl;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  TinyTask task;
+  RunState fresh;  // what a run that has no checkpoint starts from
+  int threads = 1;
+  std::function<void(int64_t, MetricsLine&)> evaluate;
+  std::function<void(const fs::path&)> extra_files;
+  int64_t updates = 0;  // of the last run
+  std::vector<float> weights;
+};
+
+void ExpectNoGap(const std::vector<Json>& lines, size_t expected) {
+  ASSERT_EQ(lines.size(), expected);
+  size_t trained = 0;
+  for (const Json& line : lines) {
+    EXPECT_EQ(line["train_rollout_logprob_abs_diff"].get<double>(), 0) << line.dump();
+    trained += line["grad_norm"].get<double>() > 0;
+  }
+  EXPECT_GT(trained, expected / 2) << "there was little to compare";
+}
+
+// Promise 1: what was sampled is what is learnt from, bit for bit, over whole runs whose weights change.
+class ZeroGapTest : public testing::TestWithParam<std::tuple<const char*, double>> {};
+
+TEST_P(ZeroGapTest, SampledAndTrainedLogProbabilitiesAreTheSameBits) {
+  Improvement run;
+  run.config.position_mode = std::get<0>(GetParam());
+  run.config.position_range = 120;
+  run.rl.temperature = std::get<1>(GetParam());
+  run.threads = 2;
+  ExpectNoGap(run.Lines(), 6);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ZeroGapTest,
+                         testing::Combine(testing::Values("ordinary", "randomised", "none"),
+                                          testing::Values(1.0, 0.7, 1.4)));
+
+// Prompts longer than a chunk, all together more than a batch: the engine takes them in pieces among decodes.
+TEST(ZeroGap, HoldsWithPromptsInChunks) {
+  Improvement run;
+  run.config.max_position_embeddings = 2048;
+  run.config.position_mode = "randomised";
+  run.config.position_range = 2048;
+  run.task = TinyTask(TinyTask::EvenSum, 520);
+  run.rl.steps = 2;
+  run.rl.temperature = 0.8;
+  run.rl.group_size = 3;
+  run.train.micro_batch_tokens = 2500;
+  ExpectNoGap(run.Lines(), 2);
+}
+
+TEST(ZeroGap, HoldsForEveryVariantOfTheUpdate) {
+  Improvement run;
+  run.rl.advantage = "std";
+  run.rl.loss_normalisation = "sequence";
+  run.rl.ratio = "sequence";
+  run.rl.updates_per_round = 2;
+  run.rl.resample_rounds = 2;
+  run.train.recompute = true;
+  run.config.q_lora_rank = 0;
+  run.optimizer.optimizer = "adamw";
+  ExpectNoGap(run.Lines(), 6);
+}
+
+TEST(RunImprove, LogsEveryRoundAndWritesRollouts) {
+  const TemporaryFolder folder;
+  Improvement run;
+  run.evaluate = [](int64_t, MetricsLine& line) { line.Set("accuracy", 0.5); };
+  const StageResult result = run.Run(folder.path());
+  EXPECT_TRUE(result.state.stage_done);
+  const std::vector<Json> lines = run.Metrics(folder.path());
+  ASSERT_EQ(lines.size(), 6u);
+  for (size_t i = 0; i < 6; ++i) {
+    for (const char* key : {"reward", "reward_std", "entropy", "clip_ratio/region_mean", "frac_reward_zero_std",
+                            "completions/mean_length", "loss", "grad_norm", "lr", "num_tokens", "level"}) {
+      EXPECT_TRUE(lines[i].contains(key)) << key;
+    }
+    EXPECT_EQ(lines[i].contains("accuracy"), i % 3 == 2);
+    EXPECT_EQ(fs::exists(folder / ("rollouts/step-" + std::to_string(i + 1) + ".jsonl")), i % 2 == 1) << i;
+  }
+  EXPECT_EQ(run.updates, 6);
+}
+
+TEST(RunImprove, LearnsWhatIsRewarded) {
+  Improvement run;
+  run.rl.steps = 40;
+  run.rl.prompts_per_step = 12;
+  run.rl.group_size = 8;
+  run.optimizer.lr = 0.01;
+  run.optimizer.optimizer = "adamw";
+  run.task =
+      TinyTask([](const Problem&, std::string_view completion) { return completion.starts_with('c') ? 1.0 : 0.0; });
+  const std::vector<Json> lines = run.Lines();
+  EXPECT_LT(lines[0]["reward"].get<double>(), 0.3);
+  EXPECT_GT(lines[39]["reward"].get<double>(), 0.7);
+}
+
+TEST(RunImprove, SeveralUpdatesShareTheSamplesOut) {
+  Improvement run;
+  run.rl.steps = 1;
+  run.rl.drop_uniform_groups = false;
+  const int64_t once = run.Lines()[0]["num_tokens"].get<int64_t>();
+  EXPECT_EQ(run.updates, 1);
+  run.rl.updates_per_round = 3;
+  EXPECT_EQ(run.Lines()[0]["num_tokens"].get<int64_t>(), once) << "each sample is trained on once";
+  EXPECT_EQ(run.updates, 3);
+  run.rl.updates_per_round = 50;  // more than there are samples
+  EXPECT_EQ(run.Lines()[0]["num_tokens"].get<int64_t>(), once);
+  EXPECT_EQ(run.updates, 20);
+}
+
+TEST(RunImprove, UniformGroupsAreLeftOutUnlessWanted) {
+  Improvement run;
+  run.task = TinyTask([](const Problem&, std::string_view) { return 1.0; });
+  run.Lines();
+  EXPECT_EQ(run.updates, 0);
+  const std::vector<float> untouched = run.weights;
+  run.rl.drop_uniform_groups = false;
+  run.Lines();
+  EXPECT_EQ(run.updates, 6);
+  EXPECT_NE(run.weights, untouched) << "weight decay at least";
+}
+
+TEST(RunImprove, TruncatedCompletionsCanBeMasked) {
+  Improvement run;
+  run.rl.steps = 1;
+  run.rl.drop_uniform_groups = false;
+  const TemporaryFolder folder;
+  run.rl.save_rollouts_every = 1;
+  run.Run(folder.path());
+  int64_t ended = 0, generated = 0;
+  const std::string text = ReadFile(folder / "rollouts/step-1.jsonl");
+  for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1) {
+    const Json line = ParseJson(text.substr(begin, text.find('\n', begin) - begin), "line");
+    const auto length = static_cast<int64_t>(line["output_ids"].size());
+    generated += length;
+    if (line["output_ids"].back() == run.tokenizer.eos_id()) {
+      ended += length + static_cast<int64_t>(line["prompt_ids"].size());
+    }
+  }
+  const int64_t all = run.Metrics(folder.path())[0]["num_tokens"].get<int64_t>();
+  run.rl.mask_truncated = true;
+  const int64_t masked = run.Lines()[0]["num_tokens"].get<int64_t>();
+  EXPECT_GT(ended, 0);
+  EXPECT_LT(masked, all);
+  EXPECT_EQ(masked, generated + ended);
+}
+
+TEST(RunImprove, ExpertIterationImitatesTheRightOnesAlone) {
+  Improvement run;
+  run.rl.steps = 1;
+  run.rl.advantage = "none";
+  run.task = TinyTask([](const Problem&, std::string_view) { return 0.0; });
+  run.rl.drop_uniform_groups = false;
+  run.Lines();
+  EXPECT_EQ(run.updates, 0) << "there was nothing to imitate";
+  run.task = TinyTask();
+  run.Lines();
+  EXPECT_EQ(run.updates, 1);
+}
+
+TEST(RunImprove, KlToTheFirstWeightsStartsAtZeroAndGrows) {
+  Improvement run;
+  run.rl.kl_weight = 0.1;
+  run.rl.temperature = 0.7;
+  const std::vector<Json> lines = run.Lines();
+  EXPECT_EQ(lines[0]["kl"].get<double>(), 0);
+  EXPECT_GT(lines[5]["kl"].get<double>(), 0);
+}
+
+TEST(RunImprove, TheLevelMovesOnAndEarlierOnesAreReplayed) {
+  Improvement run;
+  run.rl.steps = 9;
+  run.rl.start_level = 1;
+  run.rl.max_level = 4;
+  run.rl.advance_steps = 2;
+  run.rl.replay = 0.4;
+  run.rl.prompts_per_step = 12;
+  run.task = TinyTask([](const Problem&, std::string_view) { return 1.0; });
+  const std::vector<Json> lines = run.Lines();
+  const int64_t levels[] = {1, 1, 2, 2, 3, 3, 4, 4, 4};
+  bool replayed = false;
+  for (size_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(lines[i]["level"], levels[i]) << i;
+    EXPECT_EQ(lines[i]["level_reward"], 1.0);
+    replayed = replayed || (levels[i] > 1 && lines[i].contains("accuracy/1"));
+    EXPECT_FALSE(lines[i].contains("accuracy/" + std::to_string(levels[i] + 1)));
+  }
+  EXPECT_TRUE(replayed);
+}
+
+TEST(RunImprove, ARoundWithoutAPromptOfTheLevelSaysNothingAboutIt) {
+  Improvement run;
+  run.rl.start_level = 3;
+  run.rl.max_level = 4;
+  run.rl.advance_steps = 2;
+  run.rl.replay = 1;
+  const std::vector<Json> lines = run.Lines();
+  for (const Json& line : lines) {
+    EXPECT_EQ(line["level"], 3);
+    EXPECT_FALSE(line.contains("level_reward"));
+  }
+}
+
+TEST(RunImprove, SkippedUpdatesAreLoggedAndEndTheRun) {
+  const TemporaryFolder folder;
+  Improvement run;
+  run.train.spike_factor = 1e-6;
+  run.train.max_skipped = 3;
+  run.rl.updates_per_round = 2;
+  run.fresh.numbers = {{"spike.steps", 100}, {"spike.mean_norm", 1e-6}};
+  run.rl.drop_uniform_groups = false;
+  // Two in the first round, the third in the second: the first update of a round counts like its last.
+  const std::string message = ExpectError(ExitCode::kNumeric, [&] { run.Run(folder.path()); });
+  EXPECT_MENTIONS(message, "spike limit");
+  const std::vector<Json> lines = run.Metrics(folder.path());
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_TRUE(lines[0].contains("skipped"));
+}
+
+TEST(RunImprove, TimeThatRunsOutWhileSavingStillBringsTheLastEvaluation) {
+  const TemporaryFolder folder;
+  Improvement run;
+  run.rl.steps = 1000000;
+  run.train.save_every = 1;
+  run.train.eval_every = 0;
+  run.train.max_seconds = 0.5;
+  int64_t evaluated = 0;
+  run.evaluate = [&](int64_t step, MetricsLine&) { evaluated = step; };
+  run.extra_files = [](const fs::path&) { std::this_thread::sleep_for(std::chrono::milliseconds(600)); };
+  const StageResult result = run.Run(folder.path());
+  EXPECT_TRUE(result.state.stage_done);
+  EXPECT_GT(evaluated, 0);
+  EXPECT_EQ(evaluated, result.state.stage_step);
+}
+
+TEST(RunImprove, AStopBeforeTheFirstRoundKeepsTheEndOfTheStageBefore) {
+  const TemporaryFolder folder;
+  Improvement run;
+  {
+    RunFolder before(folder.path(), true, {}, 0);
+    Decoder decoder(run.config, DType::kF32, true);
+    InitialisePolicy(decoder, run.tokenizer, 1);
+    before.Save({.global_step = 30, .stage = "sft", .stage_step = 30, .stage_done = true}, decoder,
+                Optimizer(decoder.params(), {}), 2, true);
+  }
+  InstallStopSignals();
+  ::raise(SIGTERM);
+  EXPECT_TRUE(run.Run(folder.path()).stopped);
+  ClearStopRequest();
+  EXPECT_EQ(ReadRunState(folder / "checkpoints/step-30").stage, "sft");
+  EXPECT_EQ(run.Run(folder.path()).state.global_step, 36);
+  EXPECT_EQ(ReadRunState(folder / "checkpoints/step-30").stage, "sft");
+}
+
+// As in tests/train/loop_test.cc.
+void ExpectResumes(Improvement& stage, const std::vector<int64_t>& signals, const std::vector<int64_t>& kills,
+                   int moments) {
+  stage.config.position_mode = "randomised";
+  stage.config.position_range = 100;
+  stage.rl.temperature = 0.9;
+  stage.rl.max_level = 5;
+  stage.rl.advance_reward = 0.35;  // so that the level moves in between
+  stage.rl.advance_steps = 2;
+  stage.rl.kl_weight = 0.05;
+  stage.train.spike_factor = 20;
+  const RunOnce run = stage.Once();
+  const TemporaryFolder whole;
+  const auto start = std::chrono::steady_clock::now();
+  run(whole.path(), Nothing);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const std::vector<Json> lines = stage.Metrics(whole.path());
+  EXPECT_GT(lines.back()["level"], 1);
+  EXPECT_TRUE(fs::exists(whole / "rollouts/step-4.jsonl"));
+  for (const int64_t step : signals) {
+    const TemporaryFolder folder;
+    RunStoppedAt(run, folder.path(), step);
+    ExpectSameRun(folder.path(), whole.path());
+    ASSERT_FALSE(testing::Test::HasFailure()) << "stopped in round " << step;
+  }
+  for (const int64_t step : kills) {
+    const TemporaryFolder folder;
+    RunKilledAt(run, folder.path(), step);
+    ExpectSameRun(folder.path(), whole.path());
+    ASSERT_FALSE(testing::Test::HasFailure()) << "killed in round " << step;
+  }
+  Random random(6, kStreamTest);
+  for (int i = 0; i < moments; ++i) {
+    const TemporaryFolder folder;
+    const double moment = random.Uniform() * seconds.count();
+    RunKilledAfter(run, folder.path(), moment);
+    ExpectSameRun(folder.path(), whole.path());
+    ASSERT_FALSE(testing::Test::HasFailure()) << "killed after " << moment << " s of " << seconds.count();
+  }
+}
+
+TEST(Resume, ImprovementIsBitwise) {
+  Improvement stage;
+  ExpectResumes(stage, {3}, {5}, 0);
+}
+
+TEST(ResumeSlow, ImprovementIsBitwiseAtManyPoints) {
+  Improvement stage;
+  stage.rl.steps = 16;
+  stage.rl.updates_per_round = 2;
+  ExpectResumes(stage, {1, 10}, {4, 15}, 3);
+}
+
+}  // namespace
+}  // namespace sputnik
