@@ -78,11 +78,14 @@ TEST_F(PipelineTest, ARunLeavesAllItsParts) {
   std::map<std::string, int64_t> steps;
   for (const Json& line : LinesOf(run / "metrics.jsonl")) {
     steps[line.at("stage")] = line.at("step");
-    if (line.contains("train_rollout_logprob_abs_diff")) EXPECT_EQ(line["train_rollout_logprob_abs_diff"], 0.0);
+    if (line.contains("train_rollout_logprob_abs_diff")) {
+      EXPECT_EQ(line["train_rollout_logprob_abs_diff"], 0.0);
+    }
   }
   EXPECT_EQ(steps, (std::map<std::string, int64_t>{{"improve", 10}, {"pretrain", 12}, {"sft", 12}}));
   std::set<std::string> stages;
-  for (const Json& result : Json::parse(ReadFile(run / "summary.json")).at("results")) stages.insert(result.at("stage"));
+  const Json summary = Json::parse(ReadFile(run / "summary.json"));  // must outlive the loop over a part of it
+  for (const Json& result : summary.at("results")) stages.insert(result.at("stage"));
   EXPECT_EQ(stages, (std::set<std::string>{"sft", "improve", "control_random", "control_continued_sft",
                                            "control_expert_iteration"}));
   // All controls start where improve started: their first round is drawn from the same weights.

@@ -75,12 +75,13 @@ inline std::string OutputOf(const std::vector<std::string>& arguments, std::stri
   return outcome.out;
 }
 
-// A run that must end with `code`; nothing was printed, and the one message on standard error is returned.
+// A run that must end with `code`; nothing was printed, and what is on standard error, warnings and one message, is
+// returned.
 inline std::string MessageOf(int code, const std::vector<std::string>& arguments, std::string_view input = {}) {
   const Outcome outcome = RunProgram(arguments, input);
   EXPECT_EQ(outcome.code, code) << outcome.err;
   EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(outcome.err.find("sputnik: error: "), size_t{0}) << outcome.err;
+  EXPECT_NE(("\n" + outcome.err).find("\nsputnik: error: "), std::string::npos) << outcome.err;
   return outcome.err;
 }
 
