@@ -101,7 +101,7 @@ void CommandLine::ModelFlag(std::string* folder, bool as_argument) {
   if (as_argument) Argument("DIR", &model_argument_, "the same as --model DIR");
 }
 
-CommandLine::Declaration* CommandLine::Find(std::string_view name) {
+CommandLine::Declaration* CommandLine::Find(std::string_view name) const {
   for (const auto& declaration : declarations_) {
     const auto& names = declaration->names;
     if (std::find(names.begin(), names.end(), name) != names.end()) return declaration.get();
@@ -121,12 +121,23 @@ void CommandLine::Example(std::string_view command) {
 void CommandLine::Note(std::string_view text) { note_ += fmt::format("{}\n\n", text); }
 
 bool CommandLine::Given(std::string_view name) const {
-  const Declaration* declaration = const_cast<CommandLine*>(this)->Find(name);
+  const Declaration* declaration = Find(name);
   CHECK(declaration != nullptr);
   return declaration->given;
 }
 
 std::string CommandLine::HelpFooter() const { return fmt::format("{}Example:\n{}\n", note_, example_); }
+
+// `--prompt --json` is a forgotten value, not a prompt of "--json".
+void CommandLine::CheckValues() const {
+  const auto find = [&](std::string_view name) { return name.starts_with('-') ? Find(name) : nullptr; };
+  for (size_t i = 0; i + 1 < arguments_.size(); ++i) {
+    const Declaration* flag = find(arguments_[i]);
+    if (flag == nullptr || std::holds_alternative<bool*>(flag->field.value) || !find(arguments_[i + 1])) continue;
+    ThrowUsage("{}: {} needs a value before {}; if that is the value, write {}={}", verb_, arguments_[i],
+               arguments_[i + 1], flag->names.front(), arguments_[i + 1]);
+  }
+}
 
 // What the parser had no use for.
 void CommandLine::CheckLeftOver(const std::vector<std::string>& left) const {
@@ -154,6 +165,7 @@ void CommandLine::FinishModelFlag() {
 
 bool CommandLine::Parse() {
   CHECK(!example_.empty());
+  CheckValues();
   CLI::App app(summary_, verb_);
   app.allow_extras();
   app.set_help_flag("--help,-h", "this text");
@@ -187,7 +199,9 @@ bool CommandLine::Parse() {
     std::vector<std::string> reversed(arguments_.rbegin(), arguments_.rend());
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    Print(app.help());
+    std::string help = app.help();
+    for (size_t at; (at = help.find("\n\n\n")) != help.npos;) help.erase(at, 1);
+    Print(help);
     return false;
   } catch (const CLI::ParseError& error) {
     ThrowUsage("{}: {} (see {} --help)", verb_, error.what(), verb_);

@@ -67,8 +67,9 @@ class CommandLine {
   };
 
   Field& Declare(std::string_view names, Field::Value value, std::string_view help, bool argument);
-  Declaration* Find(std::string_view name);
+  Declaration* Find(std::string_view name) const;
   std::string HelpFooter() const;
+  void CheckValues() const;
   void CheckLeftOver(const std::vector<std::string>& left) const;
   void FinishModelFlag();
 

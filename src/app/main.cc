@@ -1,8 +1,10 @@
 // The program: its verbs, one line each.
 #include <signal.h>
 
+#include "app/chat.h"
 #include "app/command_line.h"
 #include "app/doctor.h"
+#include "app/eval.h"
 #include "app/generate.h"
 #include "app/info.h"
 #include "app/run.h"
@@ -20,8 +22,10 @@ int main(int argc, char** argv) {
       {"pretrain", "a recipe's pretraining", &RunPretrain},
       {"sft", "a recipe's supervised fine-tuning", &RunSft},
       {"improve", "a recipe's reinforcement learning", &RunImprove},
+      {"eval", "how well a model does, on a task or on text", &RunEval},
       {"score", "log-probabilities of given texts", &RunScore},
       {"generate", "completions of a prompt", &RunGenerate},
+      {"chat", "a conversation with a model", &RunChat},
       {"info", "a model's size and cost", &RunInfo},
       {"doctor", "what this machine is and can do", &RunDoctor},
       {"version", "which sputnik this is", &RunVersion},

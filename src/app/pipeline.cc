@@ -152,6 +152,30 @@ void RandomiseWindows(Batch& batch, const ModelConfig& model, uint64_t seed, int
   }
 }
 
+// What would only come out hours into the run: tasks that don't exist, levels that they don't have, files that are missing.
+void CheckStages(const Recipe& recipe) {
+  const auto check_levels = [&](const std::string& name, int64_t lowest, int64_t highest) {
+    const std::unique_ptr<Task> task = MakeTask(name, recipe.task);
+    CheckLevel(*task, lowest);
+    CheckLevel(*task, highest);
+  };
+  for (const std::string& stage : recipe.run.stages) {
+    if (stage == "sft" && recipe.sft.conversations.empty()) {
+      check_levels(recipe.sft.task, recipe.sft.lowest_level, recipe.sft.highest_level);
+    } else if (stage == "sft" && !fs::exists(recipe.sft.conversations)) {
+      ThrowBadInput("{}: no such file (sft.conversations)", recipe.sft.conversations);
+    } else if (stage == "improve") {
+      check_levels(recipe.improve.task, recipe.improve.rl.start_level, recipe.improve.rl.max_level);
+      check_levels(recipe.improve.task, recipe.improve.rl.replay_from, recipe.improve.rl.replay_from);
+    }
+    if (stage != "pretrain") check_levels(recipe.improve.task, recipe.eval.lowest_level, recipe.eval.highest_level);
+  }
+  if (!recipe.run.from.empty()) return;
+  ModelConfig config = recipe.model;
+  if (config.vocab_size == 0) config.vocab_size = std::max<int64_t>(recipe.tokenizer.vocab_size, 1);
+  config.Validate("recipe, section model");
+}
+
 // The checkpoint with which `stage` ended.
 fs::path StageEnd(const fs::path& run_folder, const std::string& stage) {
   for (const auto& entry : fs::directory_iterator(run_folder / "checkpoints")) {
@@ -165,11 +189,15 @@ fs::path StageEnd(const fs::path& run_folder, const std::string& stage) {
 }  // namespace
 
 Pipeline::Pipeline(Recipe recipe, const fs::path& folder, bool resume)
-    : recipe_(std::move(recipe)), kernels_(&KernelsFor(recipe_.run.machine)),
+    : recipe_((CheckStages(recipe), std::move(recipe))), kernels_(&KernelsFor(recipe_.run.machine)),
       pool_(static_cast<int>(recipe_.run.threads)), run_(folder, resume, recipe_.prices, MeasurePeakFlops(pool_)) {
+  // An earlier start that never came to training may have left a tokenizer of other text.
+  if (!resume) {
+    for (const char* part : {"tokenizer", "data", "results"}) fs::remove_all(folder / part);
+  }
   const std::string resolved = WriteToml(recipe_.Sections());
   const fs::path saved = folder / "recipe.toml";
-  if (fs::exists(saved) && ReadFile(saved) != resolved) {
+  if (resume && fs::exists(saved) && ReadFile(saved) != resolved) {
     LogWarning("{}: the recipe has changed since the run was started; finished stages stay as they are", saved.string());
   }
   WriteFileAtomically(saved, resolved);
@@ -366,7 +394,7 @@ void Pipeline::EvaluateStage(const std::string& name) {
 }
 
 bool Pipeline::RunControl(const std::string& name) {
-  const std::string stage = "control_" + name;
+  const std::string stage = name == "random_reward" ? "control_random" : "control_" + name;
   if (fs::exists(run_.path() / "results" / (stage + ".jsonl"))) return true;
   const fs::path folder = run_.path() / "controls" / name;
   RunFolder run(folder, true, recipe_.prices, run_.ledger().peak_flops());

@@ -25,7 +25,8 @@ Interval Confidence95(const std::vector<double>& shares) {
   const auto n = static_cast<double>(shares.size());
   if (shares.empty()) return {0, 1};
   double mean = 0;
-  for (const double share : shares) mean += share / n;
+  for (const double share : shares) mean += share;
+  mean /= n;
   const bool binary = std::all_of(shares.begin(), shares.end(), [](double s) { return s == 0 || s == 1; });
   if (binary || shares.size() < 2) {
     const double z2 = kZ * kZ, centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
@@ -74,9 +75,11 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
   std::vector<double> shares;
   for (const int64_t c : correct) {
     shares.push_back(static_cast<double>(c) / static_cast<double>(options.samples));
-    result.pass_at_1 += shares.back() / static_cast<double>(options.problems);
-    result.pass_at_k += PassAtK(options.samples, c, options.samples) / static_cast<double>(options.problems);
+    result.pass_at_1 += shares.back();
+    result.pass_at_k += PassAtK(options.samples, c, options.samples);
   }
+  result.pass_at_1 /= static_cast<double>(options.problems);  // once, so that all right is exactly 1
+  result.pass_at_k /= static_cast<double>(options.problems);
   const Interval interval = Confidence95(shares);
   result.ci95_low = interval.low;
   result.ci95_high = interval.high;

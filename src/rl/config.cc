@@ -29,6 +29,7 @@ void RlConfig::ListFields(Fields& f) {
   AtLeast(f.Add("updates_per_round", &updates_per_round, "optimizer steps per round"), 1);
   f.Add("drop_uniform_groups", &drop_uniform_groups, "do not train on groups whose rewards are all equal");
   AtLeast(f.Add("resample_rounds", &resample_rounds, "extra rounds of prompts to fill up with mixed groups"), 0);
+  f.Add("scale_lr", &scale_lr, "learning rate times the root of the share of prompts_per_step that are mixed groups");
   f.Add("mask_truncated", &mask_truncated, "do not train on completions that were cut off");
   AtLeast(f.Add("start_level", &start_level, "level to start at"), 1);
   AtLeast(f.Add("max_level", &max_level, "level to end at"), 1);

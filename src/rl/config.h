@@ -21,6 +21,7 @@ struct RlConfig {
   int64_t updates_per_round = 1;           // optimizer steps per rollout round; the samples are dealt out among them
   bool drop_uniform_groups = true;         // groups whose rewards are all equal are not trained on
   int64_t resample_rounds = 0;             // further rounds of prompts while fewer than prompts_per_step groups are mixed
+  bool scale_lr = true;                    // learning rate times √(mixed groups / prompts_per_step), at most 1
   bool mask_truncated = false;             // completions cut off at max_tokens do not train
   // Curriculum over the task's levels.
   int64_t start_level = 1, max_level = 1;

@@ -1,6 +1,7 @@
 #include "rl/loop.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "base/clock.h"
@@ -57,6 +58,12 @@ std::vector<const Rollout*> Trainable(const RlConfig& config, const std::vector<
     }
   }
   return chosen;
+}
+
+// Mixed groups over the number that a round asks for, at most 1.
+double MixedShare(const RlConfig& config, const std::vector<RolloutGroup>& groups) {
+  const auto mixed = std::count_if(groups.begin(), groups.end(), [](const RolloutGroup& g) { return !g.uniform; });
+  return std::min(1.0, static_cast<double>(mixed) / static_cast<double>(config.prompts_per_step));
 }
 
 void ScoreReference(const Decoder& reference, Trainer& trainer, double inverse_temperature, PolicyBatch& batch) {
@@ -135,7 +142,7 @@ class ImproveLoop {
     const int64_t step = state_.stage_step;
     const std::vector<RolloutGroup> groups =
         CollectRollouts({engine_, in_.tokenizer, in_.task, in_.rl, in_.seed}, curriculum_, step);
-    const Learnt learnt = Learn(Trainable(in_.rl, groups), step);
+    const Learnt learnt = Learn(Trainable(in_.rl, groups), MixedShare(in_.rl, groups), step);
     engine_.WeightsChanged();
     ++state_.stage_step;
     last = state_.stage_step >= in_.rl.steps || OutOfTime();
@@ -157,11 +164,15 @@ class ImproveLoop {
     return line;
   }
 
-  Learnt Learn(const std::vector<const Rollout*>& rollouts, int64_t step) {
+  Learnt Learn(const std::vector<const Rollout*>& rollouts, double mixed_share, int64_t step) {
     Learnt learnt;
     double progress = static_cast<double>(step) / static_cast<double>(in_.rl.steps);
     if (in_.train.max_seconds > 0) progress = std::max(progress, Elapsed() / in_.train.max_seconds);
     lr_ = in_.optimizer.lr * LearningRateFactor(in_.optimizer, step, progress);
+    // Muon's and AdamW's steps have the same size however little the gradient says: a few groups' noise would move the
+    // weights as far as a full round's signal, and what is solved already would drift away. The square root is the rule
+    // for batch sizes under such optimizers (Malladi et al. 2022, arXiv 2205.10287).
+    if (in_.rl.scale_lr) lr_ *= std::sqrt(mixed_share);
     const auto updates = static_cast<size_t>(in_.rl.updates_per_round);
     for (size_t update = 0; update < updates; ++update) {
       std::vector<const Rollout*> share;

@@ -9,7 +9,11 @@ std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, const Task& task, 
 }
 
 std::string DecodeCompletion(const Tokenizer& tokenizer, std::span<const int32_t> tokens) {
-  return tokenizer.Decode(tokens, true);
+  std::string text;
+  for (const int32_t& token : tokens) {
+    text += token < tokenizer.vocab_size() ? tokenizer.Decode({&token, 1}, true) : "\xEF\xBF\xBD";
+  }
+  return text;
 }
 
 }  // namespace sputnik

@@ -13,7 +13,8 @@ RunFolder::RunFolder(const fs::path& path, bool resume, const PriceConfig& price
   if (error) ThrowFailure("{}: cannot create the run folder: {}", path.string(), error.message());
   lock_ = std::make_unique<FolderLock>(path);
   const fs::path metrics = path / "metrics.jsonl";
-  if (!resume && (fs::exists(metrics) || fs::exists(path / "checkpoints"))) {
+  const bool begun = (fs::exists(metrics) && fs::file_size(metrics) > 0) || fs::exists(path / "checkpoints");
+  if (!resume && begun) {
     ThrowUsage("{}: holds a run already; go on with it by --resume, or give another folder with --out", path.string());
   }
   SweepTemporaries(path);

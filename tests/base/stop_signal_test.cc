@@ -84,5 +84,22 @@ TEST(StopSignal, SaysWhatHappens) {
   EXPECT_NE(testing::internal::GetCapturedStderr().find("Once more stops at once"), std::string::npos);
 }
 
+TEST(StopSignal, AnInterruptAloneIsTakenInSilence) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(ExitCodeOf([] {
+              InstallInterruptSignal();
+              ::raise(SIGINT);
+              ::_exit(StopRequested() ? 42 : 8);
+            }),
+            42);
+  EXPECT_EQ(ExitCodeOf([] {
+              ::signal(SIGTERM, SIG_DFL);
+              InstallInterruptSignal();
+              ::raise(SIGTERM);
+            }),
+            256 + SIGTERM);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 }  // namespace
 }  // namespace sputnik

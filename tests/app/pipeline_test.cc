@@ -1,0 +1,164 @@
+#include "app/pipeline.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+#include "tests/support/tiny_recipe.h"
+
+namespace sputnik {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<Json> LinesOf(const fs::path& path) {
+  std::vector<Json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+// What must be equal in two runs of the same recipe: weights and optimizer states of every stage's end, rollouts,
+// results, and metrics without their times.
+std::map<std::string, std::string> Substance(const fs::path& run) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(run)) {
+    const std::string name = entry.path().filename().string(), path = entry.path().lexically_relative(run).string();
+    if (!entry.is_regular_file()) continue;
+    if (name == "model.safetensors" || name == "optimizer.safetensors" || path.starts_with("rollouts/") ||
+        path.starts_with("results/") || path.starts_with("tokenizer/") || path.starts_with("data/")) {
+      files[path] = ReadFile(entry.path());
+    }
+    if (name != "metrics.jsonl") continue;
+    for (Json& line : LinesOf(entry.path())) {
+      for (auto item = line.begin(); item != line.end();) item = IsTimingMetric(item.key()) ? line.erase(item) : ++item;
+      files[path] += line.dump() + "\n";
+    }
+  }
+  return files;
+}
+
+void ExpectSameSubstance(const fs::path& expected, const fs::path& run) {
+  const auto a = Substance(expected), b = Substance(run);
+  for (const auto& [name, content] : a) {
+    ASSERT_TRUE(b.contains(name)) << name << " is missing after the interruption";
+    EXPECT_TRUE(content == b.at(name)) << name << " differs";
+  }
+  EXPECT_EQ(a.size(), b.size());
+}
+
+class PipelineTest : public testing::Test {
+ protected:
+  void SetUp() override { SetLogLevel(LogLevel::kWarning); }
+
+  bool Run(const fs::path& out, bool resume, const std::vector<std::string>& overrides = {}) {
+    return Pipeline(ReadRecipe(recipe_, overrides), out, resume).Run();
+  }
+
+  TemporaryFolder folder_;
+  fs::path recipe_ = WriteTinyRecipe(folder_.path());
+};
+
+TEST_F(PipelineTest, ARunLeavesAllItsParts) {
+  const fs::path run = folder_ / "run";
+  ASSERT_TRUE(Run(run, false, {"controls.run=[\"random_reward\",\"continued_sft\",\"expert_iteration\"]"}));
+  for (const char* part : {"recipe.toml", "metrics.jsonl", "ledger.json", "report.html", "summary.json",
+                           "tokenizer/tokenizer.json", "rollouts/step-2.jsonl", "checkpoints/latest"}) {
+    EXPECT_TRUE(fs::exists(run / part)) << part;
+  }
+  std::map<std::string, int64_t> steps;
+  for (const Json& line : LinesOf(run / "metrics.jsonl")) {
+    steps[line.at("stage")] = line.at("step");
+    if (line.contains("train_rollout_logprob_abs_diff")) EXPECT_EQ(line["train_rollout_logprob_abs_diff"], 0.0);
+  }
+  EXPECT_EQ(steps, (std::map<std::string, int64_t>{{"improve", 10}, {"pretrain", 12}, {"sft", 12}}));
+  std::set<std::string> stages;
+  for (const Json& result : Json::parse(ReadFile(run / "summary.json")).at("results")) stages.insert(result.at("stage"));
+  EXPECT_EQ(stages, (std::set<std::string>{"sft", "improve", "control_random", "control_continued_sft",
+                                           "control_expert_iteration"}));
+  // All controls start where improve started: their first round is drawn from the same weights.
+  const auto first_reward = [](const fs::path& metrics) { return LinesOf(metrics).front().at("sampled_logprob"); };
+  for (const Json& line : LinesOf(run / "metrics.jsonl")) {
+    if (line.at("stage") != "improve") continue;
+    EXPECT_EQ(line.at("sampled_logprob"), first_reward(run / "controls/random_reward/metrics.jsonl"));
+    break;
+  }
+}
+
+TEST_F(PipelineTest, AFinishedRunResumesToNothing) {
+  const fs::path run = folder_ / "run";
+  ASSERT_TRUE(Run(run, false));
+  const auto before = Substance(run);
+  ASSERT_TRUE(Run(run, true));
+  EXPECT_TRUE(before == Substance(run));
+}
+
+// Runs the program and kills it once metrics.jsonl has grown to `bytes`.
+void KillAt(const std::vector<std::string>& arguments, const fs::path& metrics, uintmax_t bytes) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(STDERR_FILENO);
+    BecomeProgram(arguments);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    std::error_code error;
+    if (const uintmax_t size = fs::file_size(metrics, error); !error && size >= bytes) ::kill(child, SIGKILL);
+    ::usleep(500);
+  }
+}
+
+TEST_F(PipelineTest, ARunKilledAnywhereEndsTheSame) {
+  const fs::path whole = folder_ / "whole", cut = folder_ / "cut";
+  ASSERT_TRUE(Run(whole, false));
+  const uintmax_t bytes = fs::file_size(whole / "metrics.jsonl");
+  // Killed again and again on the way: each life gets a little further than the one before.
+  for (const double share : {0.1, 0.3, 0.5, 0.7, 0.95}) {
+    std::vector<std::string> arguments = {"run", recipe_.string(), "--out", cut.string(), "--quiet"};
+    if (fs::exists(cut / "metrics.jsonl")) arguments.push_back("--resume");
+    KillAt(arguments, cut / "metrics.jsonl", static_cast<uintmax_t>(share * static_cast<double>(bytes)));
+  }
+  ASSERT_TRUE(Run(cut, true));
+  ExpectSameSubstance(whole, cut);
+}
+
+TEST_F(PipelineTest, ThreadsChangeNothing) {
+  ASSERT_TRUE(Run(folder_ / "one", false, {"run.threads=1"}));
+  ASSERT_TRUE(Run(folder_ / "two", false, {"run.threads=2"}));
+  ExpectSameSubstance(folder_ / "one", folder_ / "two");
+}
+
+TEST_F(PipelineTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {
+  const auto refused = [&](ExitCode code, const std::string& part, const std::vector<std::string>& overrides) {
+    EXPECT_MENTIONS(ExpectError(code, [&] { Run(folder_ / "run", false, overrides); }), part);
+    EXPECT_FALSE(fs::exists(folder_ / "run")) << part;
+  };
+  refused(ExitCode::kUsage, "did you mean \"addition\"", {"improve.task=adition"});
+  refused(ExitCode::kUsage, "600", {"improve.max_level=600"});
+  refused(ExitCode::kUsage, "num_experts_per_tok", {"model.num_experts_per_tok=9"});
+  refused(ExitCode::kUsage, "n_group", {"model.n_group=3"});
+  refused(ExitCode::kBadInput, "chats.jsonl", {"sft.conversations=chats.jsonl"});
+}
+
+TEST_F(PipelineTest, AStartThatFailedLeavesTheFolderFree) {
+  std::ofstream(folder_ / "bad.txt") << "caf\xe9\n";
+  const std::string bad = "data.text=" + (folder_ / "bad.txt").string();
+  EXPECT_MENTIONS(ExpectError(ExitCode::kBadInput, [&] { Run(folder_ / "run", false, {bad}); }), "not UTF-8");
+  EXPECT_TRUE(Run(folder_ / "run", false, {"run.stages=[\"pretrain\"]"}));
+  // Now it holds a run, and another one is refused without touching it.
+  const auto before = Substance(folder_ / "run");
+  EXPECT_MENTIONS(ExpectError(ExitCode::kUsage, [&] { Run(folder_ / "run", false); }), "--resume");
+  EXPECT_TRUE(before == Substance(folder_ / "run"));
+}
+
+}  // namespace
+}  // namespace sputnik

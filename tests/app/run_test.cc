@@ -1,0 +1,142 @@
+#include "app/run.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/program.h"
+#include "tests/support/tiny_recipe.h"
+
+namespace sputnik {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunTest : public testing::Test {
+ protected:
+  std::string Out(const std::string& name = "run") const { return folder_ / name; }
+
+  std::vector<std::string> Command(const std::vector<std::string>& more, const std::string& out = "run") const {
+    std::vector<std::string> all = {"run", recipe_.string(), "--out", Out(out), "--quiet"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+  // The recipe's run must fail with `code` and one message that has `part`, and leave no checkpoint.
+  void Refuses(int code, const std::string& part, const std::vector<std::string>& settings) {
+    std::vector<std::string> more;
+    for (const std::string& setting : settings) more.insert(more.end(), {"--set", setting});
+    const std::string message = MessageOf(code, Command(more));
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_FALSE(fs::exists(folder_ / "run" / "checkpoints")) << message;
+  }
+
+  // Text to train on, as a setting.
+  std::string Text(const std::string& name, std::string_view content) {
+    std::ofstream(folder_ / name, std::ios::binary) << content;
+    return "data.text=" + std::string(folder_ / name);
+  }
+
+  std::string MakeTokenizer() {
+    const std::string folder = folder_ / "words";
+    const Outcome outcome = RunProgram(
+        {"tokenizer", "train", "--vocab-size", "300", "--out", folder, std::string(folder_ / "prose.txt")});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return folder;
+  }
+
+  TemporaryFolder folder_;
+  fs::path recipe_ = WriteTinyRecipe(folder_.path());
+};
+
+TEST_F(RunTest, TextThatIsNone) {
+  Refuses(3, "no such file or folder", {"data.text=missing.txt"});
+  Refuses(3, "every document is empty", {Text("empty.txt", "")});
+  Refuses(3, "too few", {Text("short.txt", "Hello.\n")});
+  Refuses(3, "a binary file", {Text("binary.txt", std::string_view("MZ\0\1\2\3", 6))});
+  Refuses(3, "not UTF-8: byte 0xe9 at offset 3", {Text("latin1.txt", "caf\xe9\n")});
+  Refuses(3, "broken.jsonl:2", {Text("broken.jsonl", "{\"text\": \"a\"}\n{\"text\": \n")});
+  Refuses(3, "untexted.jsonl:1", {Text("untexted.jsonl", "{\"words\": \"a\"}\n")});
+}
+
+TEST_F(RunTest, OneLineOfTextMayBeHuge) {
+  std::string line;
+  while (line.size() < (size_t{4} << 20)) line += "a line without an end ";
+  const Outcome outcome = RunProgram(Command({"--set", Text("huge.txt", line), "--set", "run.stages=[\"pretrain\"]"}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST_F(RunTest, ModelsThatCannotBe) {
+  Refuses(2, "a vocabulary of 100 is too small", {"tokenizer.vocab_size=100"});
+  Refuses(2, "num_experts_per_tok", {"model.num_experts_per_tok=9"});
+  Refuses(2, "do not divide into 3 groups", {"model.n_group=3"});
+  Refuses(2, "qk_rope_head_dim", {"model.qk_rope_head_dim=5"});
+  Refuses(2, "only 48 positions", {"pretrain.context=64"});
+}
+
+TEST_F(RunTest, MoreMemoryThanThereIsIsSaidBeforeTraining) {
+  Refuses(2, "MiB are free", {"model.hidden_size=32768", "model.intermediate_size=400000"});
+}
+
+TEST_F(RunTest, ConversationsInDisorder) {
+  std::ofstream(folder_ / "order.jsonl") << R"({"messages":[{"role":"assistant","content":"x"}]})" "\n";
+  Refuses(3, "order.jsonl:1: message 1 is of assistant where user has the turn",
+          {"run.stages=[\"sft\"]", "tokenizer.from=" + MakeTokenizer(), "sft.conversations=" + std::string(folder_ / "order.jsonl")});
+}
+
+TEST_F(RunTest, WrongFlagsAndSettings) {
+  Refuses(2, "did you mean pretrain.steps?", {"pretrain.stepz=3"});
+  Refuses(2, "must be a whole number", {"pretrain.steps=abc"});
+  EXPECT_NE(MessageOf(2, Command({"--bogus"})).find("unknown flag --bogus"), std::string::npos);
+  EXPECT_NE(MessageOf(2, {"run", "no-such.toml"}).find("no-such.toml"), std::string::npos);
+}
+
+TEST_F(RunTest, AFolderThatCannotBeMade) {
+  EXPECT_NE(MessageOf(1, {"run", recipe_.string(), "--out", "/proc/run", "--quiet"}).find("cannot create"), std::string::npos);
+}
+
+TEST_F(RunTest, DryRunPrintsTheRecipeAndWritesNothing) {
+  const std::string out = OutputOf(Command({"--dry-run", "--set", "sft.steps=77"}));
+  EXPECT_NE(out.find("steps = 77"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+TEST_F(RunTest, ASignalSavesAndResumeGoesOn) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(STDERR_FILENO);
+    BecomeProgram(Command({"--set", "pretrain.steps=1000000", "--set", "pretrain.eval_every=0"}));
+  }
+  while (!fs::exists(folder_ / "run" / "metrics.jsonl") || fs::file_size(folder_ / "run" / "metrics.jsonl") < 2000) {
+    ASSERT_EQ(::waitpid(child, nullptr, WNOHANG), 0);
+    ::usleep(1000);
+  }
+  ::kill(child, SIGTERM);
+  EXPECT_EQ(WaitForExit(child), 75);
+  EXPECT_TRUE(fs::exists(folder_ / "run" / "checkpoints" / "latest"));
+  const Outcome again = RunProgram(Command({"--resume"}));
+  EXPECT_EQ(again.code, 0) << again.err;
+}
+
+TEST_F(RunTest, TwoRunsDoNotShareAFolder) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(STDERR_FILENO);
+    BecomeProgram(Command({"--set", "pretrain.steps=1000000", "--set", "pretrain.eval_every=0"}));
+  }
+  while (!fs::exists(folder_ / "run" / "metrics.jsonl")) ::usleep(1000);
+  EXPECT_NE(MessageOf(2, Command({"--resume"})).find("another"), std::string::npos);
+  ::kill(child, SIGKILL);
+  WaitForExit(child);
+}
+
+TEST_F(RunTest, StagesOnTheirOwnTakeUpAModel) {
+  OutputOf(Command({"--set", "run.stages=[\"pretrain\"]"}, "base"));
+  OutputOf({"sft", recipe_.string(), "--model", Out("base"), "--out", Out("tuned"), "--quiet"});
+  OutputOf({"improve", recipe_.string(), "--model", Out("tuned"), "--out", Out("better"), "--quiet"});
+  EXPECT_TRUE(fs::exists(folder_ / "better" / "report.html"));
+}
+
+}  // namespace
+}  // namespace sputnik
