@@ -64,7 +64,7 @@ class Improvement {
                                            .train = train,
                                            .optimizer = optimizer,
                                            .tokenizer = tokenizer,
-                                           .task = task,
+                                           .task = another_task != nullptr ? *another_task : task,
                                            .reference = &reference,
                                            .evaluate = evaluate},
                                           start);
@@ -111,6 +111,7 @@ class Improvement {
   TrainConfig train;
   OptimizerConfig optimizer;
   TinyTask task;
+  const Task* another_task = nullptr;
   RunState fresh;  // what a run that has no checkpoint starts from
   int threads = 1;
   std::function<void(int64_t, MetricsLine&)> evaluate;
@@ -157,6 +158,23 @@ TEST(ZeroGap, HoldsWithPromptsInChunks) {
   run.rl.group_size = 3;
   run.train.micro_batch_tokens = 2500;
   ExpectNoGap(run.Lines(), 2);
+}
+
+// Always the same long prompt.
+class OnePrompt : public TinyTask {
+ public:
+  Problem Make(uint64_t, int64_t level, uint64_t, Split) const override {
+    return {.prompt = std::string(40, 'q'), .answer = "a", .level = level};
+  }
+};
+
+// What the engine kept of a prompt is of the weights before the update, and must not be taken up again.
+TEST(ZeroGap, HoldsWhenAPromptComesAgain) {
+  const OnePrompt task;
+  Improvement run;
+  run.another_task = &task;
+  run.rl.temperature = 2;  // or all say the same
+  ExpectNoGap(run.Lines(), 6);
 }
 
 TEST(ZeroGap, HoldsForEveryVariantOfTheUpdate) {

@@ -287,6 +287,11 @@ TEST(RunStage, AGradientSpikeIsSkipped) {
   const std::vector<Json> lines = Metrics(folder.path());
   for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].contains("skipped"), i == 22) << lines[i].dump();
   EXPECT_MENTIONS(lines[22].value("skipped", ""), "spike limit");
+  // A run that was stopped just before it knows the limit still.
+  const TemporaryFolder stopped, whole;
+  RunStoppedAt(stage.Once(), stopped.path(), 21);
+  stage.Once()(whole.path(), Nothing);
+  ExpectSameRun(stopped.path(), whole.path());
 }
 
 // Pretraining over a shard, with windows from shifted places and randomised positions.
