@@ -14,6 +14,7 @@ class ScratchBuffer {
   float* Get(int64_t count) {
     if (count > capacity_) {
       memory_.reset();
+      capacity_ = 0;  // if there is no memory, nothing is left
       const size_t bytes = (static_cast<size_t>(count) * sizeof(float) + 63) / 64 * 64;
       memory_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
       if (memory_ == nullptr) throw std::bad_alloc();
