@@ -12,8 +12,8 @@ BUILD = cmake --build build/$(1) --parallel $(JOBS)
 all: setup build/release/build.ninja     ## build the program: build/release/sputnik
 	$(call BUILD,release) --target sputnik
 
-demo: all $(TEXT)                        ## the whole main job on real text; TEXT=path takes your own file
-	build/release/sputnik run recipes/demo.toml --set data.text='$(TEXT)'
+demo: all $(TEXT)                        ## the whole main job on real text; TEXT=path takes your own file; goes on if it was stopped
+	build/release/sputnik run recipes/demo.toml --set data.text='$(TEXT)' $(if $(wildcard runs/demo/metrics.jsonl),--resume)
 
 test: setup build/release/build.ninja    ## build and run every test; closes with: N passed, N failed
 	$(call BUILD,release)

@@ -95,8 +95,9 @@ int main(int argc, char** argv) {
   }
   const double tokens = static_cast<double>(batches[0].tokens());
   const double flops = 3 * ForwardFlopsPerToken(config, 128, false);
-  std::printf("{\"peer\": \"sputnik\", \"shape\": \"%s\", \"threads\": %d, \"optimizer\": \"%s\", \"tokens_per_second\": %.0f, "
-              "\"best_tokens_per_second\": %.0f, \"peak_share\": %.3f}\n",
-              shape.c_str(), pool.size(), optimizer.optimizer.c_str(), tokens * steps / total, tokens / best,
-              flops * tokens / best / MeasurePeakFlops(pool));
+  std::printf(
+      "{\"peer\": \"sputnik\", \"shape\": \"%s\", \"threads\": %d, \"optimizer\": \"%s\", \"tokens_per_second\": %.0f, "
+      "\"best_tokens_per_second\": %.0f, \"peak_share\": %.3f}\n",
+      shape.c_str(), pool.size(), optimizer.optimizer.c_str(), tokens * steps / total, tokens / best,
+      flops * tokens / best / MeasurePeakFlops(pool));
 }

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "app/report.h"
+#include "app/sft_samples.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/stop_signal.h"
-#include "data/chat_sample.h"
 #include "data/loader.h"
 #include "data/positions.h"
 #include "eval/answers.h"
@@ -33,93 +33,6 @@ int64_t StageIndex(const std::string& name) {
 
 std::vector<fs::path> Paths(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
 
-// The solved problems of one fine-tuning step: a pure function of (seed, step).
-class SftProblems {
- public:
-  SftProblems(const SftConfig& config, const ModelConfig& model, const Tokenizer& tokenizer, const TaskOptions& options,
-              uint64_t seed)
-      : config_(config), model_(model), tokenizer_(tokenizer), task_(MakeTask(config.task, options)), seed_(seed) {}
-
-  std::vector<Batch> Batches(int64_t step) const {
-    std::vector<Sample> samples;
-    std::vector<int64_t> lengths;
-    int64_t tokens = 0;
-    for (int64_t i = 0; tokens < config_.train.batch_tokens; ++i) {
-      samples.push_back(MakeSample(HashCombine(static_cast<uint64_t>(step), static_cast<uint64_t>(i))));
-      lengths.push_back(static_cast<int64_t>(samples.back().ids.size()));
-      tokens += lengths.back();
-    }
-    std::vector<Batch> batches;
-    for (const auto& chosen : PlanMicroBatches(lengths, config_.train.micro_batch_tokens)) {
-      batches.push_back(Pack(samples, chosen));
-    }
-    return batches;
-  }
-
- private:
-  Sample MakeSample(uint64_t key) const {
-    Random random(seed_, kStreamTask, key);
-    const auto spread = static_cast<uint64_t>(config_.highest_level - config_.lowest_level + 1);
-    const int64_t level = random.Uniform() < config_.hardest_share
-                              ? config_.highest_level
-                              : config_.lowest_level + static_cast<int64_t>(random.Below(spread));
-    const Problem problem = task_->Make(HashCombine(seed_, kStreamTask), level, key, Split::kTrain);
-    Sample sample = MakeChatSample(tokenizer_, task_->Conversation(problem, true));
-    if (model_.position_mode == "randomised") RandomisePositions(sample, model_.position_range, seed_, key);
-    return sample;
-  }
-
-  const SftConfig& config_;
-  const ModelConfig& model_;
-  const Tokenizer& tokenizer_;
-  std::unique_ptr<Task> task_;
-  uint64_t seed_;
-};
-
-// Conversations from a file, in an order that is a pure function of (seed, epoch).
-class SftConversations {
- public:
-  SftConversations(const SftConfig& config, const ModelConfig& model, const Tokenizer& tokenizer, uint64_t seed)
-      : config_(config), model_(model), seed_(seed) {
-    for (const std::vector<Message>& messages : ReadConversations(config.conversations)) {
-      samples_.push_back(MakeChatSample(tokenizer, messages));
-      if (static_cast<int64_t>(samples_.back().ids.size()) > model.max_position_embeddings) {
-        ThrowBadInput("{}: conversation {} has {} tokens, but the model has only {} positions", config.conversations,
-                      samples_.size(), samples_.back().ids.size(), model.max_position_embeddings);
-      }
-      mean_length_ += static_cast<double>(samples_.back().ids.size());
-    }
-    mean_length_ /= static_cast<double>(samples_.size());
-  }
-
-  std::vector<Batch> Batches(int64_t step) const {
-    const auto count = std::max<int64_t>(
-        1, static_cast<int64_t>(static_cast<double>(config_.train.batch_tokens) / mean_length_));
-    std::vector<Sample> chosen;
-    std::vector<int64_t> lengths;
-    for (const int64_t i : SampleLoader(static_cast<int64_t>(samples_.size()), seed_).Get(step, count)) {
-      chosen.push_back(samples_[static_cast<size_t>(i)]);
-      if (model_.position_mode == "randomised") {
-        RandomisePositions(chosen.back(), model_.position_range, seed_,
-                           HashCombine(static_cast<uint64_t>(step), static_cast<uint64_t>(i)));
-      }
-      lengths.push_back(static_cast<int64_t>(chosen.back().ids.size()));
-    }
-    std::vector<Batch> batches;
-    for (const auto& part : PlanMicroBatches(lengths, config_.train.micro_batch_tokens)) {
-      batches.push_back(Pack(chosen, part));
-    }
-    return batches;
-  }
-
- private:
-  const SftConfig& config_;
-  const ModelConfig& model_;
-  uint64_t seed_;
-  std::vector<Sample> samples_;
-  double mean_length_ = 0;
-};
-
 // A pretraining batch in windows' worth of micro-batches.
 std::vector<Batch> SplitWindows(const Batch& batch, int64_t micro_batch_tokens) {
   if (batch.tokens() <= micro_batch_tokens) return {batch};
@@ -132,7 +45,9 @@ std::vector<Batch> SplitWindows(const Batch& batch, int64_t micro_batch_tokens) 
     const int32_t begin = batch.sequence_start[s], end = batch.sequence_start[s + 1];
     if (part.tokens() + end - begin > micro_batch_tokens) flush();
     if (part.sequence_start.empty()) part.sequence_start.push_back(0);
-    const auto copy = [&](const auto& from, auto& to) { to.insert(to.end(), from.begin() + begin, from.begin() + end); };
+    const auto copy = [&](const auto& from, auto& to) {
+      to.insert(to.end(), from.begin() + begin, from.begin() + end);
+    };
     copy(batch.ids, part.ids);
     copy(batch.positions, part.positions);
     copy(batch.targets, part.targets);
@@ -146,13 +61,14 @@ std::vector<Batch> SplitWindows(const Batch& batch, int64_t micro_batch_tokens) 
 void RandomiseWindows(Batch& batch, const ModelConfig& model, uint64_t seed, int64_t step) {
   for (size_t s = 0; s + 1 < batch.sequence_start.size(); ++s) {
     const int32_t begin = batch.sequence_start[s], end = batch.sequence_start[s + 1];
-    const std::vector<int32_t> drawn = RandomPositions(end - begin, model.position_range, seed,
-                                                       HashCombine(static_cast<uint64_t>(step), s));
+    const std::vector<int32_t> drawn =
+        RandomPositions(end - begin, model.position_range, seed, HashCombine(static_cast<uint64_t>(step), s));
     std::copy(drawn.begin(), drawn.end(), batch.positions.begin() + begin);
   }
 }
 
-// What would only come out hours into the run: tasks that don't exist, levels that they don't have, files that are missing.
+// What would only come out hours into the run: tasks that don't exist, levels that they don't have, files that are
+// missing.
 void CheckStages(const Recipe& recipe) {
   const auto check_levels = [&](const std::string& name, int64_t lowest, int64_t highest) {
     const std::unique_ptr<Task> task = MakeTask(name, recipe.task);
@@ -189,8 +105,10 @@ fs::path StageEnd(const fs::path& run_folder, const std::string& stage) {
 }  // namespace
 
 Pipeline::Pipeline(Recipe recipe, const fs::path& folder, bool resume)
-    : recipe_((CheckStages(recipe), std::move(recipe))), kernels_(&KernelsFor(recipe_.run.machine)),
-      pool_(static_cast<int>(recipe_.run.threads)), run_(folder, resume, recipe_.prices, MeasurePeakFlops(pool_)) {
+    : recipe_((CheckStages(recipe), std::move(recipe))),
+      kernels_(&KernelsFor(recipe_.run.machine)),
+      pool_(static_cast<int>(recipe_.run.threads)),
+      run_(folder, resume, recipe_.prices, MeasurePeakFlops(pool_)) {
   // An earlier start that never came to training may have left a tokenizer of other text.
   if (!resume) {
     for (const char* part : {"tokenizer", "data", "results"}) fs::remove_all(folder / part);
@@ -198,14 +116,16 @@ Pipeline::Pipeline(Recipe recipe, const fs::path& folder, bool resume)
   const std::string resolved = WriteToml(recipe_.Sections());
   const fs::path saved = folder / "recipe.toml";
   if (resume && fs::exists(saved) && ReadFile(saved) != resolved) {
-    LogWarning("{}: the recipe has changed since the run was started; finished stages stay as they are", saved.string());
+    LogWarning("{}: the recipe has changed since the run was started; finished stages stay as they are",
+               saved.string());
   }
   WriteFileAtomically(saved, resolved);
   if (run_.checkpoint()) state_ = run_.resumed();
 }
 
 int64_t Pipeline::ArenaLimit() const {
-  return recipe_.run.arena_mib > 0 ? recipe_.run.arena_mib << 20 : std::max(AvailableMemory() / 4 * 3, int64_t{1} << 28);
+  return recipe_.run.arena_mib > 0 ? recipe_.run.arena_mib << 20
+                                   : std::max(AvailableMemory() / 4 * 3, int64_t{1} << 28);
 }
 
 void Pipeline::PrepareTokenizer() {
@@ -233,13 +153,13 @@ void Pipeline::PrepareTokenizer() {
 
 void Pipeline::PrepareText() {
   if (train_text_ || recipe_.data.text.empty()) return;
-  const fs::path folder = run_.path() / "data", train = folder / "text.shard", held_out = folder / "text.held_out.shard";
+  const fs::path folder = run_.path() / "data", train = folder / "text.shard",
+                 held_out = folder / "text.held_out.shard";
   if (!fs::exists(train)) {
     fs::create_directories(folder);
-    const PreparedShards made =
-        PrepareShards(Paths(recipe_.data.text), *tokenizer_, train,
-                      {.source = {.percent_separated = recipe_.data.percent_separated},
-                       .held_out_fraction = recipe_.data.held_out_fraction});
+    const PreparedShards made = PrepareShards(Paths(recipe_.data.text), *tokenizer_, train,
+                                              {.source = {.percent_separated = recipe_.data.percent_separated},
+                                               .held_out_fraction = recipe_.data.held_out_fraction});
     LogInfo("{} tokens of text, {} held out", made.train_tokens, made.held_out_tokens);
   }
   train_text_ = Shard::Open(train, tokenizer_->hash());
@@ -267,8 +187,9 @@ void Pipeline::MakeModel() {
                   tokenizer_->vocab_size(), decoder_->config().vocab_size);
   }
   const ParamCounts counts = CountParams(decoder_->config());
-  LogInfo("{:.2f} M parameters, {:.2f} M active per token, {} threads, SIMD {}", static_cast<double>(counts.total) / 1e6,
-          static_cast<double>(counts.active) / 1e6, pool_.size(), SimdTarget());
+  LogInfo("{:.2f} M parameters, {:.2f} M active per token, {} threads, SIMD {}",
+          static_cast<double>(counts.total) / 1e6, static_cast<double>(counts.active) / 1e6, pool_.size(),
+          SimdTarget());
 }
 
 StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
@@ -278,10 +199,17 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
   Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const auto seed = static_cast<uint64_t>(recipe_.run.seed);
-  const PretrainLoader loader(*train_text_, {.context = config.train.context, .batch_tokens = config.train.batch_tokens,
-                                             .seed = seed, .document_mask = config.train.document_mask, .shift = true});
-  StageInputs inputs{.name = "pretrain", .first_global_step = start.global_step - start.stage_step,
-                     .train = config.train, .optimizer = config.optimizer, .batches = {}, .evaluate = {}};
+  const PretrainLoader loader(*train_text_, {.context = config.train.context,
+                                             .batch_tokens = config.train.batch_tokens,
+                                             .seed = seed,
+                                             .document_mask = config.train.document_mask,
+                                             .shift = true});
+  StageInputs inputs{.name = "pretrain",
+                     .first_global_step = start.global_step - start.stage_step,
+                     .train = config.train,
+                     .optimizer = config.optimizer,
+                     .batches = {},
+                     .evaluate = {}};
   inputs.batches = [&](int64_t step) {
     Batch batch = loader.Get(step);
     if (decoder_->config().position_mode == "randomised") RandomiseWindows(batch, decoder_->config(), seed, step);
@@ -290,7 +218,8 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
   inputs.evaluate = [&](int64_t, MetricsLine& line) {
     if (!held_out_text_) return;
     const BitsResult bits = EvaluateShard(*decoder_, machine(), *held_out_text_,
-                                          {.context = config.train.context, .document_mask = config.train.document_mask,
+                                          {.context = config.train.context,
+                                           .document_mask = config.train.document_mask,
                                            .max_tokens = config.eval_tokens});
     line.Set("val_loss", bits.NatsPerToken());
     line.SetQuality(-bits.NatsPerToken());
@@ -303,10 +232,11 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
 void Pipeline::QuickAccuracy(const Task& task, MetricsLine& line) const {
   double sum = 0, levels = 0;
   for (int64_t level = recipe_.eval.lowest_level; level <= recipe_.eval.highest_level; ++level) {
-    const AnswerEvalResult result =
-        EvaluateTask(*decoder_, machine(), *tokenizer_, task,
-                     {.level = level, .problems = recipe_.eval.quick_problems, .max_tokens = recipe_.eval.max_tokens,
-                      .seed = static_cast<uint64_t>(recipe_.run.seed) + 1000});
+    const AnswerEvalResult result = EvaluateTask(*decoder_, machine(), *tokenizer_, task,
+                                                 {.level = level,
+                                                  .problems = recipe_.eval.quick_problems,
+                                                  .max_tokens = recipe_.eval.max_tokens,
+                                                  .seed = static_cast<uint64_t>(recipe_.run.seed) + 1000});
     line.Set(fmt::format("eval/accuracy/{}", level), result.pass_at_1);
     sum += result.pass_at_1;
     ++levels;
@@ -318,18 +248,18 @@ StageResult Pipeline::Sft(RunFolder& run, const std::string& name, const SftConf
   Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const auto seed = static_cast<uint64_t>(recipe_.run.seed);
-  StageInputs inputs{.name = name, .first_global_step = start.global_step - start.stage_step, .train = config.train,
-                     .optimizer = config.optimizer, .batches = {}, .evaluate = {}};
-  std::optional<SftConversations> conversations;
-  std::optional<SftProblems> problems;
+  StageInputs inputs{.name = name,
+                     .first_global_step = start.global_step - start.stage_step,
+                     .train = config.train,
+                     .optimizer = config.optimizer,
+                     .batches = {},
+                     .evaluate = {}};
   std::unique_ptr<Task> task;
   if (!config.conversations.empty()) {
-    conversations.emplace(config, decoder_->config(), *tokenizer_, seed);
-    inputs.batches = [&](int64_t step) { return conversations->Batches(step); };
+    inputs.batches = ConversationBatches(config, decoder_->config(), *tokenizer_, seed);
   } else {
-    problems.emplace(config, decoder_->config(), *tokenizer_, recipe_.task, seed);
+    inputs.batches = ProblemBatches(config, decoder_->config(), *tokenizer_, recipe_.task, seed);
     task = MakeTask(config.task, recipe_.task);
-    inputs.batches = [&](int64_t step) { return problems->Batches(step); };
     inputs.evaluate = [&](int64_t, MetricsLine& line) { QuickAccuracy(*task, line); };
   }
   return RunStage(trainer, run, inputs, start);
@@ -342,9 +272,14 @@ StageResult Pipeline::Improve(RunFolder& run, const std::string& name, const Imp
   const std::unique_ptr<Task> task = MakeTask(config.task, recipe_.task);
   std::unique_ptr<Decoder> reference;
   if (config.rl.kl_weight > 0) reference = LoadModel(StageEnd(run_.path(), "sft"), false);
-  const ImproveInputs inputs{.name = name, .first_global_step = start.global_step - start.stage_step,
-                             .seed = static_cast<uint64_t>(recipe_.run.seed), .rl = config.rl, .train = config.train,
-                             .optimizer = config.optimizer, .tokenizer = *tokenizer_, .task = *task,
+  const ImproveInputs inputs{.name = name,
+                             .first_global_step = start.global_step - start.stage_step,
+                             .seed = static_cast<uint64_t>(recipe_.run.seed),
+                             .rl = config.rl,
+                             .train = config.train,
+                             .optimizer = config.optimizer,
+                             .tokenizer = *tokenizer_,
+                             .task = *task,
                              .reference = reference.get(),
                              .evaluate = [&](int64_t, MetricsLine& line) { QuickAccuracy(*task, line); }};
   return RunImprove(trainer, run, inputs, start);
@@ -352,7 +287,8 @@ StageResult Pipeline::Improve(RunFolder& run, const std::string& name, const Imp
 
 bool Pipeline::RunStageNamed(const std::string& name) {
   const bool same = state_.stage == name;
-  if (!state_.stage.empty() && (StageIndex(state_.stage) > StageIndex(name) || (same && state_.stage_done))) return true;
+  if (!state_.stage.empty() && (StageIndex(state_.stage) > StageIndex(name) || (same && state_.stage_done)))
+    return true;
   RunState start = state_;
   if (!same) {
     start = {};
@@ -374,17 +310,24 @@ void Pipeline::EvaluateStage(const std::string& name) {
   const std::unique_ptr<Task> task = MakeTask(recipe_.improve.task, recipe_.task);
   std::string lines, samples;
   for (int64_t level = recipe_.eval.lowest_level; level <= recipe_.eval.highest_level; ++level) {
-    const AnswerEvalResult result =
-        EvaluateTask(*decoder_, machine(), *tokenizer_, *task,
-                     {.level = level, .problems = recipe_.eval.problems, .samples = recipe_.eval.samples,
-                      .max_tokens = recipe_.eval.max_tokens, .temperature = recipe_.eval.temperature,
-                      .seed = static_cast<uint64_t>(recipe_.run.seed) + 2000, .keep = recipe_.eval.shown});
+    const AnswerEvalResult result = EvaluateTask(*decoder_, machine(), *tokenizer_, *task,
+                                                 {.level = level,
+                                                  .problems = recipe_.eval.problems,
+                                                  .samples = recipe_.eval.samples,
+                                                  .max_tokens = recipe_.eval.max_tokens,
+                                                  .temperature = recipe_.eval.temperature,
+                                                  .seed = static_cast<uint64_t>(recipe_.run.seed) + 2000,
+                                                  .keep = recipe_.eval.shown});
     lines += ResultJson(result, name) + "\n";
     LogInfo("{}: level {}: pass@1 {:.3f} [{:.3f}, {:.3f}], pass@{} {:.3f}", name, level, result.pass_at_1,
             result.ci95_low, result.ci95_high, result.options.samples, result.pass_at_k);
     for (const AnsweredProblem& answered : result.kept) {
-      OrderedJson json = {{"stage", name}, {"task", result.task}, {"level", level}, {"prompt", answered.problem.prompt},
-                          {"answer", answered.problem.answer}, {"completion", answered.completion},
+      OrderedJson json = {{"stage", name},
+                          {"task", result.task},
+                          {"level", level},
+                          {"prompt", answered.problem.prompt},
+                          {"answer", answered.problem.answer},
+                          {"completion", answered.completion},
                           {"correct", answered.score.correct}};
       samples += json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
     }

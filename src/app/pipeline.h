@@ -1,5 +1,5 @@
-// A run from its recipe: tokenizer, data, stages, evaluations, controls. Each part is skipped when the run folder already
-// has it, so a run that was stopped anywhere goes on.
+// A run from its recipe: tokenizer, data, stages, evaluations, controls. Each part is skipped when the run folder
+// already has it, so a run that was stopped anywhere goes on.
 #pragma once
 
 #include <filesystem>

@@ -59,7 +59,8 @@ void SftConfig::ListFields(Fields& f) {
   f.Add("conversations", &conversations, "JSONL file of `messages` to imitate instead");
   f.Add("lowest_level", &lowest_level, "easiest problems").minimum = 1;
   f.Add("highest_level", &highest_level, "hardest problems").minimum = 1;
-  Field& share = f.Add("hardest_share", &hardest_share, "share of problems at the highest level, beside the even spread");
+  Field& share =
+      f.Add("hardest_share", &hardest_share, "share of problems at the highest level, beside the even spread");
   share.minimum = 0;
   share.maximum = 1;
 }
@@ -132,13 +133,15 @@ void Recipe::Validate() const {
     ThrowUsage("recipe: pretrain.batch_tokens ({}) is not a multiple of pretrain.context ({})",
                pretrain.train.batch_tokens, pretrain.train.context);
   }
-  const int64_t longest = model.position_mode == "randomised" ? std::min(model.position_range, model.max_position_embeddings)
-                                                              : model.max_position_embeddings;
+  const int64_t longest = model.position_mode == "randomised"
+                              ? std::min(model.position_range, model.max_position_embeddings)
+                              : model.max_position_embeddings;
   if (has("pretrain") && pretrain.train.context > longest) {
     ThrowUsage("recipe: pretrain.context is {} but the model has only {} positions", pretrain.train.context, longest);
   }
   if (sft.lowest_level > sft.highest_level) ThrowUsage("recipe: sft.lowest_level is above sft.highest_level");
-  if (improve.rl.start_level > improve.rl.max_level) ThrowUsage("recipe: improve.start_level is above improve.max_level");
+  if (improve.rl.start_level > improve.rl.max_level)
+    ThrowUsage("recipe: improve.start_level is above improve.max_level");
   if (eval.lowest_level > eval.highest_level) ThrowUsage("recipe: eval.lowest_level is above eval.highest_level");
 }
 

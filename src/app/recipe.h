@@ -1,5 +1,5 @@
-// A recipe: everything that makes a run, in sections of a TOML file. What is not given has a default; the resolved recipe
-// is saved with the run.
+// A recipe: everything that makes a run, in sections of a TOML file. What is not given has a default; the resolved
+// recipe is saved with the run.
 #pragma once
 
 #include <filesystem>

@@ -4,11 +4,13 @@
 
 namespace sputnik {
 
-// Takes over SIGINT and SIGTERM for the whole process, and says on standard error that it heard the first one. Interrupted reads and writes of files go on by themselves;
-// poll() and sleeps return early with EINTR, so a wait for input must be a poll() to notice a stop.
+// Takes over SIGINT and SIGTERM for the whole process, and says on standard error that it heard the first one.
+// Interrupted reads and writes of files go on by themselves; poll() and sleeps return early with EINTR, so a wait for
+// input must be a poll() to notice a stop.
 void InstallStopSignals();
 
-// Takes over SIGINT alone, and says nothing: for a chat, where Ctrl-C stops one answer and nothing is there to be saved.
+// Takes over SIGINT alone, and says nothing: for a chat, where Ctrl-C stops one answer and nothing is there to be
+// saved.
 void InstallInterruptSignal();
 
 // True once one of the signals has come. Cheap; from any thread.

@@ -29,8 +29,8 @@ struct AnsweredProblem {
 struct AnswerEvalResult {
   std::string task;
   AnswerEvalOptions options;
-  double pass_at_1 = 0;   // mean share of correct samples
-  double pass_at_k = 0;   // k = samples
+  double pass_at_1 = 0;                // mean share of correct samples
+  double pass_at_k = 0;                // k = samples
   double ci95_low = 0, ci95_high = 0;  // of pass_at_1, over problems
   double mean_tokens = 0;
   std::vector<AnsweredProblem> kept;

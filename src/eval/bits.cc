@@ -52,8 +52,8 @@ BitsResult EvaluateShard(const Decoder& decoder, const Machine& machine, const S
   if (options.stride == 0 || options.stride >= context) {
     const int64_t step = std::max<int64_t>(1, kBatchTokens / context) * context;
     for (int64_t begin = 0; begin < tokens; begin += step) {
-      Score(decoder, machine, arena, ReadRange(shard, begin, std::min(begin + step, tokens), context, options.document_mask),
-            result);
+      Score(decoder, machine, arena,
+            ReadRange(shard, begin, std::min(begin + step, tokens), context, options.document_mask), result);
     }
   } else {
     Batch batch;

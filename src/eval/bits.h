@@ -15,9 +15,9 @@ struct BitsOptions {
 };
 
 struct BitsResult {
-  double nats = 0;         // Σ -log p over all scored tokens
-  int64_t tokens = 0;      // scored
-  double text_share = 0;   // scored share of the shard's tokens
+  double nats = 0;        // Σ -log p over all scored tokens
+  int64_t tokens = 0;     // scored
+  double text_share = 0;  // scored share of the shard's tokens
 
   double NatsPerToken() const { return nats / static_cast<double>(tokens); }
   double BitsPerByte(const Shard& shard) const;
@@ -25,6 +25,7 @@ struct BitsResult {
 };
 
 // Predicts every token of the shard but the first exactly once.
-BitsResult EvaluateShard(const Decoder& decoder, const Machine& machine, const Shard& shard, const BitsOptions& options);
+BitsResult EvaluateShard(const Decoder& decoder, const Machine& machine, const Shard& shard,
+                         const BitsOptions& options);
 
 }  // namespace sputnik

@@ -2,9 +2,9 @@
 // struct calls an output. `dtype` is the type of all activations (F32, or F64 on the reference machine); strides are in
 // elements between rows, and columns are always adjacent. "added to" means the result is accumulated into memory.
 //
-// Numerics (docs/numerics.md): a matrix product's element is one chain of fused multiply-adds over ascending K, starting
-// from the old value where it is added to, else from zero. A reduction along a row uses 16 lanes (element i goes to lane
-// i mod 16, in ascending order) and then the fixed tree lanes 8+, 4+, 2+, 1+.
+// Numerics (docs/numerics.md): a matrix product's element is one chain of fused multiply-adds over ascending K,
+// starting from the old value where it is added to, else from zero. A reduction along a row uses 16 lanes (element i
+// goes to lane i mod 16, in ascending order) and then the fixed tree lanes 8+, 4+, 2+, 1+.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,16 @@
 
 namespace sputnik {
 
-// ---- linear ----------------------------------------------------------------------------------------------------------
-// y[rows, outputs] = x[rows, inputs] · w[outputs, inputs]ᵀ, and its two backwards:
+// ---- linear
+// ---------------------------------------------------------------------------------------------------------- y[rows,
+// outputs] = x[rows, inputs] · w[outputs, inputs]ᵀ, and its two backwards:
 //   linear                 writes y
 //   linear_backward_input  writes x as dx = dy · w        (chain over outputs)
 //   linear_backward_weight writes w as dw = dyᵀ · x       (chain over rows)
 struct LinearArgs {
   DType dtype = DType::kF32;
-  DType weight_dtype = DType::kF32;  // BF16 weights are widened exactly; only `linear` and `linear_backward_input` take them
+  DType weight_dtype =
+      DType::kF32;  // BF16 weights are widened exactly; only `linear` and `linear_backward_input` take them
   int64_t rows = 0, outputs = 0, inputs = 0;
   void* x = nullptr;
   int64_t x_stride = 0;
@@ -48,8 +50,9 @@ struct GroupedLinearArgs {
   bool accumulate = false;
 };
 
-// ---- norm ------------------------------------------------------------------------------------------------------------
-// y = gain · x · inv_rms, inv_rms = 1 / sqrt(mean(x²) + epsilon).
+// ---- norm
+// ------------------------------------------------------------------------------------------------------------ y = gain
+// · x · inv_rms, inv_rms = 1 / sqrt(mean(x²) + epsilon).
 struct RmsNormArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;
@@ -71,8 +74,9 @@ struct RmsNormBackwardArgs {
   void* dgain = nullptr;  // null: not wanted
 };
 
-// ---- rope ------------------------------------------------------------------------------------------------------------
-// y = rotation of the pairs (x0,x1),(x2,x3)… of each head by the angle of the token's position (interleaved layout, as in
+// ---- rope
+// ------------------------------------------------------------------------------------------------------------ y =
+// rotation of the pairs (x0,x1),(x2,x3)… of each head by the angle of the token's position (interleaved layout, as in
 // DeepSeek's checkpoints). `inverse` turns back by the same angle: the backward. x and y may be the same memory.
 struct RopeArgs {
   DType dtype = DType::kF32;
@@ -87,8 +91,9 @@ struct RopeArgs {
   bool accumulate = false;
 };
 
-// ---- pointwise -------------------------------------------------------------------------------------------------------
-// add:  y = a + b          add_to: y += a (b unused)          copy: y = a
+// ---- pointwise
+// ------------------------------------------------------------------------------------------------------- add:  y = a +
+// b          add_to: y += a (b unused)          copy: y = a
 struct AddArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;
@@ -133,9 +138,10 @@ struct GatherArgs {
   bool accumulate = false;  // gather only: y is added to
 };
 
-// ---- attention -------------------------------------------------------------------------------------------------------
-// Causal softmax attention over ragged sequences. Query row r of sequence s (r from query_start[s]) sees the keys
-// 0 … key_count[s] - queries(s) + (r - query_start[s]). Query head h reads key head h / (heads / key_heads).
+// ---- attention
+// ------------------------------------------------------------------------------------------------------- Causal
+// softmax attention over ragged sequences. Query row r of sequence s (r from query_start[s]) sees the keys 0 …
+// key_count[s] - queries(s) + (r - query_start[s]). Query head h reads key head h / (heads / key_heads).
 //   score_j = scale · chain over d of q_d k_jd;  p = exp(score - max);  o = (chain over j of p_j v_j) · (1 / Σp)
 // Key j of sequence s lies in row key_start[s] + j, or, with a block table, in row
 // block_table[block_start[s] + j / key_block] · key_block + j mod key_block.
@@ -160,8 +166,8 @@ struct AttentionArgs {
 };
 // dq, dk, dv are added to; their memory must not overlap. Without a block table only.
 //   D = do · o (16-lane tree);  p = exp(score - lse);  ds = (p · (chain over value dim of do_c v_c - D)) · scale
-//   dq: a chain over keys of ds k;  dk, dv: a chain of ds q and p do over the query heads of the key head, and within each
-//   over queries, ascending.
+//   dq: a chain over keys of ds k;  dk, dv: a chain of ds q and p do over the query heads of the key head, and within
+//   each over queries, ascending.
 struct AttentionBackwardArgs {
   AttentionArgs forward;  // with o and lse as the forward left them
   const void* d_o = nullptr;
@@ -174,7 +180,8 @@ struct AttentionBackwardArgs {
   int64_t dv_stride = 0, dv_head_stride = 0;
 };
 
-// ---- moe -------------------------------------------------------------------------------------------------------------
+// ---- moe
+// -------------------------------------------------------------------------------------------------------------
 // DeepSeek's routers (V3 report eq. 12–16, V2 report eq. 20–25): scores, group limit, top-k, weights.
 enum class RouterScore : uint8_t { kSigmoid, kSoftmax };
 enum class RouterMethod : uint8_t { kGreedy, kGroupLimitedGreedy, kNoAuxTc };
@@ -183,8 +190,8 @@ struct RouterArgs {
   RouterScore score = RouterScore::kSigmoid;
   RouterMethod method = RouterMethod::kNoAuxTc;
   int64_t tokens = 0, experts = 0, top_k = 0, groups = 1, top_groups = 1;
-  bool normalise = true;   // weights divided by their sum (best first) + 1e-20
-  double scaling = 1;      // routed_scaling_factor
+  bool normalise = true;         // weights divided by their sum (best first) + 1e-20
+  double scaling = 1;            // routed_scaling_factor
   const void* logits = nullptr;  // [tokens, experts]
   const float* bias = nullptr;   // [experts] e_score_correction_bias, for selection only (kNoAuxTc); may be null
   void* scores = nullptr;        // [tokens, experts] output
@@ -224,10 +231,11 @@ struct CombineBackwardArgs {
   void* dweights = nullptr;
 };
 
-// ---- logprob ---------------------------------------------------------------------------------------------------------
-// Per row of logits z (scaled by inverse_temperature): lse = max + log Σ exp(z - max), logprob = z[target] - lse,
-// entropy = log Σ exp(z - max) - Σ exp(z - max) (z - max) / Σ exp(z - max), which is lse - Σ softmax(z) z without its
-// cancellation. Target -1: logprob is 0.
+// ---- logprob
+// --------------------------------------------------------------------------------------------------------- Per row of
+// logits z (scaled by inverse_temperature): lse = max + log Σ exp(z - max), logprob = z[target] - lse, entropy = log Σ
+// exp(z - max) - Σ exp(z - max) (z - max) / Σ exp(z - max), which is lse - Σ softmax(z) z without its cancellation.
+// Target -1: logprob is 0.
 struct LogSoftmaxArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;
@@ -239,8 +247,8 @@ struct LogSoftmaxArgs {
   void* lse = nullptr;               // [rows] output
   void* entropy = nullptr;           // [rows] output, null: not wanted
 };
-// logits are overwritten by their gradient: dlogprob · inverse_temperature · (onehot(target) - softmax). Rows with target -1
-// become zero.
+// logits are overwritten by their gradient: dlogprob · inverse_temperature · (onehot(target) - softmax). Rows with
+// target -1 become zero.
 struct LogSoftmaxBackwardArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;
@@ -252,10 +260,11 @@ struct LogSoftmaxBackwardArgs {
   const void* dlogprob = nullptr;  // [rows]
 };
 
-// ---- update ----------------------------------------------------------------------------------------------------------
-// Optimizer updates are in place, on float32 masters (float64 on the reference machine in tests).
-// AdamW (Loshchilov & Hutter 2019): g = gradient · gradient_scale; m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²;
-// p -= lr · ( (m / (1-β1^t)) / (sqrt(v / (1-β2^t)) + ε) + weight_decay · p ).
+// ---- update
+// ---------------------------------------------------------------------------------------------------------- Optimizer
+// updates are in place, on float32 masters (float64 on the reference machine in tests). AdamW (Loshchilov & Hutter
+// 2019): g = gradient · gradient_scale; m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; p -= lr · ( (m / (1-β1^t)) / (sqrt(v
+// / (1-β2^t)) + ε) + weight_decay · p ).
 struct AdamWArgs {
   DType dtype = DType::kF32;
   int64_t elements = 0;

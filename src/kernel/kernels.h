@@ -1,6 +1,6 @@
-// One page that lists every kernel: a machine is a table of these functions. `reference` defines them in plain loops (in
-// float32, following docs/numerics.md, and in float64, the truth); `cpu` must equal the float32 reference bit for bit.
-// Kernels may use the pool; they split outputs among tasks and never a reduction.
+// One page that lists every kernel: a machine is a table of these functions. `reference` defines them in plain loops
+// (in float32, following docs/numerics.md, and in float64, the truth); `cpu` must equal the float32 reference bit for
+// bit. Kernels may use the pool; they split outputs among tasks and never a reduction.
 #pragma once
 
 #include "base/thread_pool.h"

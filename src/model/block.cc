@@ -16,8 +16,8 @@ FfnWeights CollectFfn(const Params& params, const std::string& prefix) {
 MlaWeights CollectMla(const ModelConfig& config, const Params& params, const std::string& prefix) {
   MlaWeights w;
   const bool compressed = config.q_lora_rank > 0;
-  w.input_projection = params.Join(prefix + (compressed ? "q_a_proj.weight" : "q_proj.weight"),
-                                   prefix + "kv_a_proj_with_mqa.weight");
+  w.input_projection =
+      params.Join(prefix + (compressed ? "q_a_proj.weight" : "q_proj.weight"), prefix + "kv_a_proj_with_mqa.weight");
   if (compressed) {
     w.q_a_norm = params.Get(prefix + "q_a_layernorm.weight");
     w.q_b = params.Get(prefix + "q_b_proj.weight");
@@ -61,7 +61,8 @@ BlockWeights CollectBlock(const ModelConfig& config, const Params& params, int64
 
 Tensor Block(Pass& pass, const ModelConfig& config, const BlockWeights& w, const ForwardContext& context,
              const Tensor& x) {
-  const Tensor attended = Mla(pass, config, w.mla, context, w.layer, RmsNorm(pass, x, w.attention_norm, config.rms_norm_eps));
+  const Tensor attended =
+      Mla(pass, config, w.mla, context, w.layer, RmsNorm(pass, x, w.attention_norm, config.rms_norm_eps));
   const Tensor h = Add(pass, x, attended);
   const Tensor normed = RmsNorm(pass, h, w.ffn_norm, config.rms_norm_eps);
   return Add(pass, h, w.has_moe ? Moe(pass, config, w.moe, context, w.layer, normed) : Ffn(pass, w.ffn, normed));

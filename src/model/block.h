@@ -14,15 +14,15 @@ namespace sputnik {
 
 // What all blocks share about the batch of one forward; arrays lie in the arena.
 struct ForwardContext {
-  const int32_t* positions = nullptr;        // [N]; null: no rotation
-  Tensor rotary;                             // table of rotations
+  const int32_t* positions = nullptr;  // [N]; null: no rotation
+  Tensor rotary;                       // table of rotations
   AttentionLayout layout;
-  std::span<const int32_t> sequence_start;   // [S+1]
+  std::span<const int32_t> sequence_start;  // [S+1]
   KvCache* cache = nullptr;
-  const int32_t* cache_rows = nullptr;       // [N] cache row that each token writes
-  double balance_weight = 0;                 // aux_loss_alpha / tokens in the step
+  const int32_t* cache_rows = nullptr;                 // [N] cache row that each token writes
+  double balance_weight = 0;                           // aux_loss_alpha / tokens in the step
   std::vector<std::vector<int64_t>>* loads = nullptr;  // per layer and expert, how many tokens chose it; added to
-  double* balance_loss = nullptr;            // added to
+  double* balance_loss = nullptr;                      // added to
 };
 
 struct MlaWeights {

@@ -8,8 +8,9 @@
 
 namespace sputnik {
 
-// Reads config.json and the weights (F32 or BF16) of a deepseek_v3 or deepseek_v2 folder. The MTP modules count as present
-// only when their tensors are. Throws Error naming file and tensor for a missing, unexpected or wrong-shaped one.
+// Reads config.json and the weights (F32 or BF16) of a deepseek_v3 or deepseek_v2 folder. The MTP modules count as
+// present only when their tensors are. Throws Error naming file and tensor for a missing, unexpected or wrong-shaped
+// one.
 std::unique_ptr<Decoder> LoadModel(const std::filesystem::path& folder, bool with_gradients);
 
 // Copies the weights of `folder` into a model of the same shape.

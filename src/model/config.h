@@ -50,8 +50,8 @@ struct ModelConfig {
   void Validate(std::string_view where) const;
 };
 
-// Reads config.json. Keys that are missing keep Hugging Face's defaults for the model type; a key whose meaning would change
-// the arithmetic and that is not supported is refused by name.
+// Reads config.json. Keys that are missing keep Hugging Face's defaults for the model type; a key whose meaning would
+// change the arithmetic and that is not supported is refused by name.
 ModelConfig ReadModelConfig(const std::filesystem::path& path);
 std::string WriteModelConfig(ModelConfig config);  // JSON text, loadable by transformers
 

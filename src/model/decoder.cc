@@ -86,8 +86,8 @@ ForwardContext Decoder::MakeContext(Pass& pass, const Batch& batch, const Forwar
       const int32_t place = batch.context[static_cast<size_t>(s)] + i - start[s];
       const int32_t block = context.layout.block_start[s] + place / static_cast<int32_t>(kKeyBlock);
       CHECK_LT(block, context.layout.block_start[s + 1]);
-      rows[i] = context.layout.block_table[block] * static_cast<int32_t>(kKeyBlock) +
-                place % static_cast<int32_t>(kKeyBlock);
+      rows[i] =
+          context.layout.block_table[block] * static_cast<int32_t>(kKeyBlock) + place % static_cast<int32_t>(kKeyBlock);
     }
   }
   context.cache_rows = rows;
@@ -137,7 +137,8 @@ LogProbs Decoder::TargetLogProbs(Pass& pass, const Tensor& hidden, const std::ve
 
 ShiftedTargets ShiftTargets(const Batch& batch, int64_t depth) {
   const auto tokens = static_cast<size_t>(batch.tokens()), k = static_cast<size_t>(depth);
-  ShiftedTargets shifted{std::vector<int32_t>(tokens, 0), std::vector<int32_t>(tokens, -1), std::vector<float>(tokens, 0.f)};
+  ShiftedTargets shifted{std::vector<int32_t>(tokens, 0), std::vector<int32_t>(tokens, -1),
+                         std::vector<float>(tokens, 0.f)};
   for (size_t s = 0; s + 1 < batch.sequence_start.size(); ++s) {
     const auto end = static_cast<size_t>(batch.sequence_start[s + 1]);
     for (auto i = static_cast<size_t>(batch.sequence_start[s]); i + k < end; ++i) {

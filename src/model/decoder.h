@@ -24,8 +24,8 @@ struct ForwardOptions {
 };
 
 struct ForwardResult {
-  Tensor hidden;                    // [N, d] after the final norm: what the head reads
-  std::vector<Tensor> mtp_hidden;   // per depth, after shared_head.norm
+  Tensor hidden;                   // [N, d] after the final norm: what the head reads
+  std::vector<Tensor> mtp_hidden;  // per depth, after shared_head.norm
   double balance_loss = 0;
 };
 
@@ -44,14 +44,15 @@ class Decoder {
   // Token ids must be in the vocabulary and positions in [0, max positions): callers check what comes from outside.
   ForwardResult Forward(Pass& pass, const Batch& batch, const ForwardOptions& options = {}) const;
 
-  // Log-probabilities of batch.targets where they are not -1, in batch order: rows without a target cost no head product.
-  // `rows`, if given, receives which token each entry belongs to.
+  // Log-probabilities of batch.targets where they are not -1, in batch order: rows without a target cost no head
+  // product. `rows`, if given, receives which token each entry belongs to.
   LogProbs TargetLogProbs(Pass& pass, const Tensor& hidden, const std::vector<int32_t>& targets,
                           std::vector<int32_t>* rows = nullptr, double inverse_temperature = 1,
                           bool with_entropy = false) const;
 
  private:
-  ForwardContext MakeContext(Pass& pass, const Batch& batch, const ForwardOptions& options, ForwardResult& result) const;
+  ForwardContext MakeContext(Pass& pass, const Batch& batch, const ForwardOptions& options,
+                             ForwardResult& result) const;
 
   ModelConfig config_;
   Params params_;
@@ -61,7 +62,8 @@ class Decoder {
   std::vector<MtpWeights> mtp_;
 };
 
-// The targets of MTP depth k: batch.targets and ids moved k places within each sequence; -1 (and weight 0) past the end.
+// The targets of MTP depth k: batch.targets and ids moved k places within each sequence; -1 (and weight 0) past the
+// end.
 struct ShiftedTargets {
   std::vector<int32_t> ahead;    // [N] id k places on, 0 past the end
   std::vector<int32_t> targets;  // [N]

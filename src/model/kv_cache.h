@@ -1,5 +1,5 @@
-// Pages of keys and values for sequences being generated. One page holds kKeyBlock tokens of one sequence in every layer.
-// Which page belongs to whom is the engine's business.
+// Pages of keys and values for sequences being generated. One page holds kKeyBlock tokens of one sequence in every
+// layer. Which page belongs to whom is the engine's business.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 
 namespace sputnik {
 
-// Latent attention in two forms, equal in algebra and not in bits: expanded keys and values per head, as in training; or
-// queries and outputs taken into the latent space, with a cache of kv_lora_rank + qk_rope_head_dim numbers per token.
+// Latent attention in two forms, equal in algebra and not in bits: expanded keys and values per head, as in training;
+// or queries and outputs taken into the latent space, with a cache of kv_lora_rank + qk_rope_head_dim numbers per
+// token.
 enum class AttentionForm : uint8_t { kExpanded, kAbsorbed };
 
 class KvCache {

@@ -5,8 +5,8 @@
 
 namespace sputnik {
 
-// x [N, d] → [N, d]. Without a cache, or with a cache of expanded form: keys and values per head. With a cache of absorbed
-// form: attention in the latent space.
+// x [N, d] → [N, d]. Without a cache, or with a cache of expanded form: keys and values per head. With a cache of
+// absorbed form: attention in the latent space.
 Tensor Mla(Pass& pass, const ModelConfig& config, const MlaWeights& weights, const ForwardContext& context,
            int64_t layer, const Tensor& x);
 

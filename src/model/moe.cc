@@ -12,8 +12,11 @@ RouterOptions OptionsFor(const ModelConfig& config, double balance_weight) {
           .method = config.topk_method == "noaux_tc" ? RouterMethod::kNoAuxTc
                     : config.topk_method == "greedy" ? RouterMethod::kGreedy
                                                      : RouterMethod::kGroupLimitedGreedy,
-          .top_k = config.num_experts_per_tok, .groups = config.n_group, .top_groups = config.topk_group,
-          .normalise = config.norm_topk_prob, .scaling = config.routed_scaling_factor,
+          .top_k = config.num_experts_per_tok,
+          .groups = config.n_group,
+          .top_groups = config.topk_group,
+          .normalise = config.norm_topk_prob,
+          .scaling = config.routed_scaling_factor,
           .balance_weight = balance_weight};
 }
 
@@ -48,8 +51,8 @@ void NudgeRouterBias(std::span<float> bias, std::span<const int64_t> loads, doub
   int64_t sum = 0;
   for (size_t i = 0; i < loads.size(); ++i) sum += sign(i);
   for (size_t i = 0; i < loads.size(); ++i) {
-    const double step = sum_preserving ? sign(i) - static_cast<double>(sum) / static_cast<double>(experts)
-                                       : (sign(i) < 0 ? -1.0 : 1.0);
+    const double step =
+        sum_preserving ? sign(i) - static_cast<double>(sum) / static_cast<double>(experts) : (sign(i) < 0 ? -1.0 : 1.0);
     bias[i] = static_cast<float>(static_cast<double>(bias[i]) + rate * step);
   }
 }

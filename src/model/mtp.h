@@ -1,5 +1,5 @@
-// Multi-token prediction (V3 report §2.2, eq. 21–25): module k reads the previous hidden states and the embedding of the
-// token k further on, runs one block, and predicts one token further still through the shared head.
+// Multi-token prediction (V3 report §2.2, eq. 21–25): module k reads the previous hidden states and the embedding of
+// the token k further on, runs one block, and predicts one token further still through the shared head.
 #pragma once
 
 #include "model/block.h"
@@ -10,7 +10,7 @@ struct MtpWeights {
   Tensor embedding_norm, hidden_norm;  // enorm, hnorm
   Tensor projection;                   // eh_proj [d, 2d]: columns [embedding | hidden], as published weights have it
   BlockWeights block;
-  Tensor head_norm;                    // shared_head.norm
+  Tensor head_norm;  // shared_head.norm
 };
 
 MtpWeights CollectMtp(const ModelConfig& config, const Params& params, int64_t depth);

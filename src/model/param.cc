@@ -114,18 +114,25 @@ ParamCounts CountParams(const ModelConfig& config) {
     }
     counts.total += n;
     const std::string& name = spec.name;
-    if (spec.role == ParamRole::kEmbedding) counts.embedding += n;
-    else if (spec.role == ParamRole::kHead) counts.head += n;
-    else if (spec.role == ParamRole::kGain) counts.norms += n;
-    else if (Contains(name, ".self_attn.")) counts.attention += n;
-    else if (Contains(name, ".mlp.gate.")) counts.router += n;
-    else if (Contains(name, ".shared_experts.")) counts.shared_experts += n;
-    else if (spec.routed_expert) counts.routed_experts += n;
-    else counts.dense_ffn += n;
+    if (spec.role == ParamRole::kEmbedding)
+      counts.embedding += n;
+    else if (spec.role == ParamRole::kHead)
+      counts.head += n;
+    else if (spec.role == ParamRole::kGain)
+      counts.norms += n;
+    else if (Contains(name, ".self_attn."))
+      counts.attention += n;
+    else if (Contains(name, ".mlp.gate."))
+      counts.router += n;
+    else if (Contains(name, ".shared_experts."))
+      counts.shared_experts += n;
+    else if (spec.routed_expert)
+      counts.routed_experts += n;
+    else
+      counts.dense_ffn += n;
   }
-  const int64_t used = config.n_routed_experts > 0
-                           ? counts.routed_experts / config.n_routed_experts * config.num_experts_per_tok
-                           : 0;
+  const int64_t used =
+      config.n_routed_experts > 0 ? counts.routed_experts / config.n_routed_experts * config.num_experts_per_tok : 0;
   counts.active = counts.total - counts.routed_experts + used;
   if (!config.tie_word_embeddings) counts.active -= counts.embedding;
   return counts;

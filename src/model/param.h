@@ -28,8 +28,8 @@ struct ParamSpec {
   int64_t elements() const;
 };
 
-// All weights in a fixed order, without allocating any: projections that read the same input are neighbours, so that one
-// matrix product computes them together.
+// All weights in a fixed order, without allocating any: projections that read the same input are neighbours, so that
+// one matrix product computes them together.
 std::vector<ParamSpec> ListParams(const ModelConfig& config);
 
 struct ParamCounts {

@@ -1,4 +1,5 @@
-// The table of rotations: cos and sin of every position and frequency, with YaRN's frequencies when the config has them.
+// The table of rotations: cos and sin of every position and frequency, with YaRN's frequencies when the config has
+// them.
 #pragma once
 
 #include <vector>

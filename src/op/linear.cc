@@ -6,8 +6,16 @@ namespace sputnik {
 namespace {
 
 LinearArgs ArgsFor(const Tensor& x, const Tensor& w, const Tensor& y) {
-  return {.dtype = x.dtype(), .weight_dtype = w.dtype(), .rows = x.size(0), .outputs = w.size(0), .inputs = w.size(1),
-          .x = x.data(), .x_stride = x.stride(0), .w = w.data(), .w_stride = w.stride(0), .y = y.data(),
+  return {.dtype = x.dtype(),
+          .weight_dtype = w.dtype(),
+          .rows = x.size(0),
+          .outputs = w.size(0),
+          .inputs = w.size(1),
+          .x = x.data(),
+          .x_stride = x.stride(0),
+          .w = w.data(),
+          .w_stride = w.stride(0),
+          .y = y.data(),
           .y_stride = y.stride(0)};
 }
 
@@ -18,9 +26,18 @@ struct Grouped {
 };
 
 GroupedLinearArgs ArgsFor(const Grouped& grouped, const Tensor& x, const Tensor& w0, const Tensor& y) {
-  return {.dtype = x.dtype(), .weight_dtype = w0.dtype(), .groups = grouped.groups, .group_start = grouped.group_start,
-          .outputs = w0.size(0), .inputs = w0.size(1), .x = x.data(), .x_stride = x.stride(0), .w = grouped.pointers,
-          .w_stride = w0.stride(0), .y = y.data(), .y_stride = y.stride(0)};
+  return {.dtype = x.dtype(),
+          .weight_dtype = w0.dtype(),
+          .groups = grouped.groups,
+          .group_start = grouped.group_start,
+          .outputs = w0.size(0),
+          .inputs = w0.size(1),
+          .x = x.data(),
+          .x_stride = x.stride(0),
+          .w = grouped.pointers,
+          .w_stride = w0.stride(0),
+          .y = y.data(),
+          .y_stride = y.stride(0)};
 }
 
 }  // namespace
@@ -65,19 +82,20 @@ Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group
       gradients.pointers[g] = w[static_cast<size_t>(g)].Gradient(pass.arena).data();
     }
   }
-  pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, x, y, w0, weights, gradients, learns] {
-    const Tensor dy = y.Gradient(arena);
-    if (x.has_gradient()) {
-      GroupedLinearArgs args = ArgsFor(weights, x.Gradient(arena), w0, dy);
-      args.accumulate = true;
-      kernels.grouped_linear_backward_input(args, pool);
-    }
-    if (learns) {
-      GroupedLinearArgs args = ArgsFor(gradients, x, w0, dy);
-      args.accumulate = true;
-      kernels.grouped_linear_backward_weight(args, pool);
-    }
-  });
+  pass.Backward(
+      [&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, x, y, w0, weights, gradients, learns] {
+        const Tensor dy = y.Gradient(arena);
+        if (x.has_gradient()) {
+          GroupedLinearArgs args = ArgsFor(weights, x.Gradient(arena), w0, dy);
+          args.accumulate = true;
+          kernels.grouped_linear_backward_input(args, pool);
+        }
+        if (learns) {
+          GroupedLinearArgs args = ArgsFor(gradients, x, w0, dy);
+          args.accumulate = true;
+          kernels.grouped_linear_backward_weight(args, pool);
+        }
+      });
   return y;
 }
 
@@ -85,22 +103,36 @@ void HeadwiseDown(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y)
   CHECK(!pass.recording());
   for (int64_t h = 0; h < w.size(0); ++h) {
     // y = x · w[h] is linear_backward_input, whose output it calls x and whose input it calls y.
-    pass.kernels.linear_backward_input(
-        {.dtype = x.dtype(), .weight_dtype = w.dtype(), .rows = x.size(0), .outputs = w.size(1), .inputs = w.size(2),
-         .x = y.Slice(1, h, 1).data(), .x_stride = y.stride(0), .w = w.Slice(0, h, 1).data(), .w_stride = w.stride(1),
-         .y = x.Slice(1, h, 1).data(), .y_stride = x.stride(0)},
-        pass.pool);
+    pass.kernels.linear_backward_input({.dtype = x.dtype(),
+                                        .weight_dtype = w.dtype(),
+                                        .rows = x.size(0),
+                                        .outputs = w.size(1),
+                                        .inputs = w.size(2),
+                                        .x = y.Slice(1, h, 1).data(),
+                                        .x_stride = y.stride(0),
+                                        .w = w.Slice(0, h, 1).data(),
+                                        .w_stride = w.stride(1),
+                                        .y = x.Slice(1, h, 1).data(),
+                                        .y_stride = x.stride(0)},
+                                       pass.pool);
   }
 }
 
 void HeadwiseUp(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
   CHECK(!pass.recording());
   for (int64_t h = 0; h < w.size(0); ++h) {
-    pass.kernels.linear(
-        {.dtype = x.dtype(), .weight_dtype = w.dtype(), .rows = x.size(0), .outputs = w.size(1), .inputs = w.size(2),
-         .x = x.Slice(1, h, 1).data(), .x_stride = x.stride(0), .w = w.Slice(0, h, 1).data(), .w_stride = w.stride(1),
-         .y = y.Slice(1, h, 1).data(), .y_stride = y.stride(0)},
-        pass.pool);
+    pass.kernels.linear({.dtype = x.dtype(),
+                         .weight_dtype = w.dtype(),
+                         .rows = x.size(0),
+                         .outputs = w.size(1),
+                         .inputs = w.size(2),
+                         .x = x.Slice(1, h, 1).data(),
+                         .x_stride = x.stride(0),
+                         .w = w.Slice(0, h, 1).data(),
+                         .w_stride = w.stride(1),
+                         .y = y.Slice(1, h, 1).data(),
+                         .y_stride = y.stride(0)},
+                        pass.pool);
   }
 }
 

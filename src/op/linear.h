@@ -10,8 +10,9 @@ namespace sputnik {
 // y[rows, outputs] = x[rows, inputs] · wᵀ. Views with strided rows are fine for x and w.
 Tensor Linear(Pass& pass, const Tensor& x, const Tensor& w);
 
-// The same for consecutive groups of rows with a weight each (experts): rows [group_start[g], group_start[g+1]) use w[g].
-// All w share shape and row stride. group_start and the pointers' storage must outlive the tape: they lie in the arena.
+// The same for consecutive groups of rows with a weight each (experts): rows [group_start[g], group_start[g+1]) use
+// w[g]. All w share shape and row stride. group_start and the pointers' storage must outlive the tape: they lie in the
+// arena.
 Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const Tensor> w);
 
 // Per-head products of latent attention's absorbed form, for inference only (they record nothing).

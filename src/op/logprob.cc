@@ -18,9 +18,17 @@ Chunk ComputeLogits(const Kernels& kernels, ThreadPool& pool, const Tensor& hidd
                     const Tensor& buffer) {
   const int64_t rows = std::min(buffer.size(0), hidden.size(0) - row);
   const Chunk chunk{hidden.Slice(0, row, rows), buffer.Slice(0, 0, rows)};
-  kernels.linear({.dtype = hidden.dtype(), .weight_dtype = head.dtype(), .rows = rows, .outputs = head.size(0),
-                  .inputs = head.size(1), .x = chunk.hidden.data(), .x_stride = hidden.stride(0), .w = head.data(),
-                  .w_stride = head.stride(0), .y = chunk.logits.data(), .y_stride = chunk.logits.stride(0)},
+  kernels.linear({.dtype = hidden.dtype(),
+                  .weight_dtype = head.dtype(),
+                  .rows = rows,
+                  .outputs = head.size(0),
+                  .inputs = head.size(1),
+                  .x = chunk.hidden.data(),
+                  .x_stride = hidden.stride(0),
+                  .w = head.data(),
+                  .w_stride = head.stride(0),
+                  .y = chunk.logits.data(),
+                  .y_stride = chunk.logits.stride(0)},
                  pool);
   return chunk;
 }
@@ -31,13 +39,21 @@ void* At(const Tensor& vector, int64_t row) {
 
 LogSoftmaxArgs RowArgs(const Tensor& logits, const int32_t* targets, const LogProbs& out, int64_t row,
                        double inverse_temperature) {
-  return {.dtype = logits.dtype(), .rows = logits.size(0), .columns = logits.size(1), .logits = logits.data(),
-          .logits_stride = logits.stride(0), .inverse_temperature = inverse_temperature, .targets = targets + row,
-          .logprob = At(out.logprob, row), .lse = At(out.lse, row), .entropy = At(out.entropy, row)};
+  return {.dtype = logits.dtype(),
+          .rows = logits.size(0),
+          .columns = logits.size(1),
+          .logits = logits.data(),
+          .logits_stride = logits.stride(0),
+          .inverse_temperature = inverse_temperature,
+          .targets = targets + row,
+          .logprob = At(out.logprob, row),
+          .lse = At(out.lse, row),
+          .entropy = At(out.entropy, row)};
 }
 
 LogProbs NewLogProbs(Pass& pass, DType dtype, int64_t rows, bool with_entropy) {
-  return {.logprob = pass.New(dtype, {rows}), .lse = Tensor::New(pass.arena, dtype, {rows}),
+  return {.logprob = pass.New(dtype, {rows}),
+          .lse = Tensor::New(pass.arena, dtype, {rows}),
           .entropy = with_entropy ? Tensor::New(pass.arena, dtype, {rows}) : Tensor()};
 }
 
@@ -65,14 +81,25 @@ LogProbs LogProb(Pass& pass, const Tensor& hidden, const Tensor& head, const int
     for (int64_t row = 0; row < hidden.size(0); row += buffer.size(0)) {
       const Chunk chunk = ComputeLogits(kernels, pool, hidden, head, row, buffer);
       const Tensor& logits = chunk.logits;
-      kernels.log_softmax_backward({.dtype = logits.dtype(), .rows = logits.size(0), .columns = logits.size(1),
-                                    .logits = logits.data(), .logits_stride = logits.stride(0),
-                                    .inverse_temperature = inverse_temperature, .targets = targets + row,
-                                    .lse = At(out.lse, row), .dlogprob = At(seed, row)},
+      kernels.log_softmax_backward({.dtype = logits.dtype(),
+                                    .rows = logits.size(0),
+                                    .columns = logits.size(1),
+                                    .logits = logits.data(),
+                                    .logits_stride = logits.stride(0),
+                                    .inverse_temperature = inverse_temperature,
+                                    .targets = targets + row,
+                                    .lse = At(out.lse, row),
+                                    .dlogprob = At(seed, row)},
                                    pool);
-      LinearArgs args{.dtype = logits.dtype(), .weight_dtype = head.dtype(), .rows = logits.size(0),
-                      .outputs = head.size(0), .inputs = head.size(1), .w_stride = head.stride(0), .y = logits.data(),
-                      .y_stride = logits.stride(0), .accumulate = true};
+      LinearArgs args{.dtype = logits.dtype(),
+                      .weight_dtype = head.dtype(),
+                      .rows = logits.size(0),
+                      .outputs = head.size(0),
+                      .inputs = head.size(1),
+                      .w_stride = head.stride(0),
+                      .y = logits.data(),
+                      .y_stride = logits.stride(0),
+                      .accumulate = true};
       if (dhidden.defined()) {
         args.x = dhidden.Slice(0, row, logits.size(0)).data();
         args.x_stride = dhidden.stride(0);

@@ -49,15 +49,28 @@ Routing Route(Pass& pass, const Tensor& logits, const Tensor& bias, const Router
   routing.expert_start = {arena.New<int32_t>(experts + 1), static_cast<size_t>(experts + 1)};
   routing.row_token = arena.New<int32_t>(slots);
   routing.slot_row = arena.New<int32_t>(slots);
-  const RouterArgs args{.dtype = logits.dtype(), .score = options.score, .method = options.method, .tokens = tokens,
-                        .experts = experts, .top_k = options.top_k, .groups = options.groups,
-                        .top_groups = options.top_groups, .normalise = options.normalise, .scaling = options.scaling,
-                        .logits = logits.data(), .bias = bias.defined() ? bias.as<float>() : nullptr,
+  const RouterArgs args{.dtype = logits.dtype(),
+                        .score = options.score,
+                        .method = options.method,
+                        .tokens = tokens,
+                        .experts = experts,
+                        .top_k = options.top_k,
+                        .groups = options.groups,
+                        .top_groups = options.top_groups,
+                        .normalise = options.normalise,
+                        .scaling = options.scaling,
+                        .logits = logits.data(),
+                        .bias = bias.defined() ? bias.as<float>() : nullptr,
                         .scores = arena.Allocate(tokens * experts * SizeOf(logits.dtype())),
-                        .chosen = routing.chosen.data(), .weights = routing.weights.data()};
+                        .chosen = routing.chosen.data(),
+                        .weights = routing.weights.data()};
   pass.kernels.router(args, pass.pool);
-  pass.kernels.dispatch({.tokens = tokens, .experts = experts, .top_k = options.top_k, .chosen = args.chosen,
-                         .group_start = routing.expert_start.data(), .row_token = routing.row_token,
+  pass.kernels.dispatch({.tokens = tokens,
+                         .experts = experts,
+                         .top_k = options.top_k,
+                         .chosen = args.chosen,
+                         .group_start = routing.expert_start.data(),
+                         .row_token = routing.row_token,
                          .slot_row = routing.slot_row},
                         pass.pool);
   void* dscores = nullptr;
@@ -68,12 +81,14 @@ Routing Route(Pass& pass, const Tensor& logits, const Tensor& bias, const Router
             ? BalanceLoss(args, options.balance_weight, sequence_start, arena, static_cast<double*>(dscores))
             : BalanceLoss(args, options.balance_weight, sequence_start, arena, static_cast<float*>(dscores));
   }
-  pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = arena, args, logits, weights = routing.weights,
-                 dscores] {
-    kernels.router_backward({.forward = args, .dweights = weights.Gradient(arena).data(), .dscores = dscores,
-                             .dlogits = logits.Gradient(arena).data()},
-                            pool);
-  });
+  pass.Backward(
+      [&kernels = pass.kernels, &pool = pass.pool, &arena = arena, args, logits, weights = routing.weights, dscores] {
+        kernels.router_backward({.forward = args,
+                                 .dweights = weights.Gradient(arena).data(),
+                                 .dscores = dscores,
+                                 .dlogits = logits.Gradient(arena).data()},
+                                pool);
+      });
   return routing;
 }
 
@@ -82,19 +97,30 @@ Tensor Combine(Pass& pass, const Tensor& x, const Routing& routing, const Tensor
   CHECK(x.contiguous());
   CHECK(!base.defined() || base.contiguous());
   Tensor y = pass.New(x.dtype(), {tokens, columns});
-  const CombineArgs args{.dtype = x.dtype(), .tokens = tokens, .top_k = routing.weights.size(1), .columns = columns,
-                         .slot_row = routing.slot_row, .weights = routing.weights.data(), .x = x.data(),
-                         .base = base.data(), .y = y.data()};
+  const CombineArgs args{.dtype = x.dtype(),
+                         .tokens = tokens,
+                         .top_k = routing.weights.size(1),
+                         .columns = columns,
+                         .slot_row = routing.slot_row,
+                         .weights = routing.weights.data(),
+                         .x = x.data(),
+                         .base = base.data(),
+                         .y = y.data()};
   pass.kernels.combine(args, pass.pool);
   pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, args, x, weights = routing.weights,
                  base, y] {
     const Tensor dy = y.Gradient(arena);
-    kernels.combine_backward({.forward = args, .dy = dy.data(), .dx = x.Gradient(arena).data(),
-                              .dweights = weights.Gradient(arena).data()},
-                             pool);
+    kernels.combine_backward(
+        {.forward = args, .dy = dy.data(), .dx = x.Gradient(arena).data(), .dweights = weights.Gradient(arena).data()},
+        pool);
     if (!base.defined() || !base.has_gradient()) return;
-    kernels.add_to({.dtype = dy.dtype(), .rows = dy.size(0), .columns = dy.size(1), .a = dy.data(),
-                    .a_stride = dy.stride(0), .y = base.Gradient(arena).data(), .y_stride = dy.stride(0)},
+    kernels.add_to({.dtype = dy.dtype(),
+                    .rows = dy.size(0),
+                    .columns = dy.size(1),
+                    .a = dy.data(),
+                    .a_stride = dy.stride(0),
+                    .y = base.Gradient(arena).data(),
+                    .y_stride = dy.stride(0)},
                    pool);
   });
   return y;

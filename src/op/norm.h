@@ -5,8 +5,8 @@
 
 namespace sputnik {
 
-// x [rows, columns] (rows may be strided), gain [columns]. `out`, if given, receives the result: a view of a wider tensor,
-// for results that are to lie side by side.
+// x [rows, columns] (rows may be strided), gain [columns]. `out`, if given, receives the result: a view of a wider
+// tensor, for results that are to lie side by side.
 Tensor RmsNorm(Pass& pass, const Tensor& x, const Tensor& gain, double epsilon, Tensor out = {});
 
 }  // namespace sputnik

@@ -1,5 +1,5 @@
-// What one trip through the model carries. With a tape it trains; without one it only computes. A pass owns nothing: its
-// tensors live in the arena and die with the arena's mark.
+// What one trip through the model carries. With a tape it trains; without one it only computes. A pass owns nothing:
+// its tensors live in the arena and die with the arena's mark.
 #pragma once
 
 #include <initializer_list>
@@ -58,8 +58,13 @@ Tensor Pass::Recompute(Tensor x, F block) {
   const int64_t rows = x.size(0), columns = x.size(1);
   Tensor y = New(x.dtype(), {rows, columns});
   const auto copy_into = [rows, columns](const Pass& pass, const Tensor& from, const Tensor& to) {
-    pass.kernels.copy({.dtype = from.dtype(), .rows = rows, .columns = columns, .a = from.data(), .a_stride = from.stride(0),
-                       .y = to.data(), .y_stride = to.stride(0)},
+    pass.kernels.copy({.dtype = from.dtype(),
+                       .rows = rows,
+                       .columns = columns,
+                       .a = from.data(),
+                       .a_stride = from.stride(0),
+                       .y = to.data(),
+                       .y_stride = to.stride(0)},
                       pass.pool);
   };
   {

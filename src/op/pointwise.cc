@@ -4,14 +4,26 @@ namespace sputnik {
 namespace {
 
 void AddTo(const Kernels& kernels, ThreadPool& pool, const Tensor& from, const Tensor& to) {
-  kernels.add_to({.dtype = from.dtype(), .rows = from.size(0), .columns = from.size(1), .a = from.data(),
-                  .a_stride = from.stride(0), .y = to.data(), .y_stride = to.stride(0)},
+  kernels.add_to({.dtype = from.dtype(),
+                  .rows = from.size(0),
+                  .columns = from.size(1),
+                  .a = from.data(),
+                  .a_stride = from.stride(0),
+                  .y = to.data(),
+                  .y_stride = to.stride(0)},
                  pool);
 }
 
 GatherArgs GatherRows(const Tensor& x, const int32_t* index, const Tensor& y) {
-  return {.dtype = y.dtype(), .table_dtype = x.dtype(), .rows = y.size(0), .columns = y.size(1), .x = x.data(),
-          .x_stride = x.stride(0), .index = index, .y = y.data(), .y_stride = y.stride(0)};
+  return {.dtype = y.dtype(),
+          .table_dtype = x.dtype(),
+          .rows = y.size(0),
+          .columns = y.size(1),
+          .x = x.data(),
+          .x_stride = x.stride(0),
+          .index = index,
+          .y = y.data(),
+          .y_stride = y.stride(0)};
 }
 
 }  // namespace
@@ -20,8 +32,15 @@ Tensor Add(Pass& pass, const Tensor& a, const Tensor& b) {
   CHECK_EQ(a.size(0), b.size(0));
   CHECK_EQ(a.size(1), b.size(1));
   Tensor y = pass.New(a.dtype(), {a.size(0), a.size(1)});
-  pass.kernels.add({.dtype = a.dtype(), .rows = a.size(0), .columns = a.size(1), .a = a.data(), .a_stride = a.stride(0),
-                    .b = b.data(), .b_stride = b.stride(0), .y = y.data(), .y_stride = y.stride(0)},
+  pass.kernels.add({.dtype = a.dtype(),
+                    .rows = a.size(0),
+                    .columns = a.size(1),
+                    .a = a.data(),
+                    .a_stride = a.stride(0),
+                    .b = b.data(),
+                    .b_stride = b.stride(0),
+                    .y = y.data(),
+                    .y_stride = y.stride(0)},
                    pass.pool);
   pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, a, b, y] {
     const Tensor dy = y.Gradient(arena);
@@ -36,13 +55,23 @@ Tensor Swiglu(Pass& pass, const Tensor& gate_up) {
   CHECK_EQ(2 * width, gate_up.size(1));
   Tensor y = pass.New(gate_up.dtype(), {rows, width});
   const Tensor gate = gate_up.Slice(1, 0, width), up = gate_up.Slice(1, width, width);
-  const SwigluArgs args{.dtype = y.dtype(), .rows = rows, .columns = width, .gate = gate.data(), .up = up.data(),
-                        .in_stride = gate_up.stride(0), .y = y.data(), .y_stride = y.stride(0)};
+  const SwigluArgs args{.dtype = y.dtype(),
+                        .rows = rows,
+                        .columns = width,
+                        .gate = gate.data(),
+                        .up = up.data(),
+                        .in_stride = gate_up.stride(0),
+                        .y = y.data(),
+                        .y_stride = y.stride(0)};
   pass.kernels.swiglu(args, pass.pool);
   pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, args, gate, up, y] {
     const Tensor dy = y.Gradient(arena), dgate = gate.Gradient(arena), dup = up.Gradient(arena);
-    kernels.swiglu_backward({.forward = args, .dy = dy.data(), .dy_stride = dy.stride(0), .dgate = dgate.data(),
-                             .dup = dup.data(), .din_stride = dgate.stride(0)},
+    kernels.swiglu_backward({.forward = args,
+                             .dy = dy.data(),
+                             .dy_stride = dy.stride(0),
+                             .dgate = dgate.data(),
+                             .dup = dup.data(),
+                             .din_stride = dgate.stride(0)},
                             pool);
   });
   return y;
@@ -65,21 +94,44 @@ Tensor JoinKeys(Pass& pass, const Tensor& k_nope, const Tensor& k_rope) {
   const DType dtype = k.dtype();
   int32_t* token_of_row = pass.arena.New<int32_t>(rows);
   for (int64_t i = 0; i < rows; ++i) token_of_row[i] = static_cast<int32_t>(i / heads);
-  pass.kernels.copy({.dtype = dtype, .rows = rows, .columns = nope, .a = k_nope.data(), .a_stride = k_nope.stride(1),
-                     .y = k.data(), .y_stride = width},
+  pass.kernels.copy({.dtype = dtype,
+                     .rows = rows,
+                     .columns = nope,
+                     .a = k_nope.data(),
+                     .a_stride = k_nope.stride(1),
+                     .y = k.data(),
+                     .y_stride = width},
                     pass.pool);
   const Tensor k_tail = k.Slice(2, nope, rope);
-  pass.kernels.gather({.dtype = dtype, .table_dtype = dtype, .rows = rows, .columns = rope, .x = k_rope.data(),
-                       .x_stride = k_rope.stride(0), .index = token_of_row, .y = k_tail.data(), .y_stride = width},
+  pass.kernels.gather({.dtype = dtype,
+                       .table_dtype = dtype,
+                       .rows = rows,
+                       .columns = rope,
+                       .x = k_rope.data(),
+                       .x_stride = k_rope.stride(0),
+                       .index = token_of_row,
+                       .y = k_tail.data(),
+                       .y_stride = width},
                       pass.pool);
   pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, k_nope, k_rope, k, k_tail, rows, nope,
                  rope, width, token_of_row, dtype] {
     const Tensor dk_nope = k_nope.Gradient(arena), dk_rope = k_rope.Gradient(arena);
-    kernels.add_to({.dtype = dtype, .rows = rows, .columns = nope, .a = k.Gradient(arena).data(), .a_stride = width,
-                    .y = dk_nope.data(), .y_stride = dk_nope.stride(1)},
+    kernels.add_to({.dtype = dtype,
+                    .rows = rows,
+                    .columns = nope,
+                    .a = k.Gradient(arena).data(),
+                    .a_stride = width,
+                    .y = dk_nope.data(),
+                    .y_stride = dk_nope.stride(1)},
                    pool);
-    kernels.scatter_add({.dtype = dtype, .table_dtype = dtype, .rows = rows, .columns = rope, .x = dk_rope.data(),
-                         .x_stride = dk_rope.stride(0), .index = token_of_row, .y = k_tail.Gradient(arena).data(),
+    kernels.scatter_add({.dtype = dtype,
+                         .table_dtype = dtype,
+                         .rows = rows,
+                         .columns = rope,
+                         .x = dk_rope.data(),
+                         .x_stride = dk_rope.stride(0),
+                         .index = token_of_row,
+                         .y = k_tail.Gradient(arena).data(),
                          .y_stride = width},
                         pool);
   });
@@ -89,8 +141,12 @@ Tensor JoinKeys(Pass& pass, const Tensor& k_nope, const Tensor& k_rope) {
 void CopyHeads(Pass& pass, const Tensor& from, const Tensor& to) {
   CHECK(!pass.recording());
   for (int64_t h = 0; h < from.size(1); ++h) {
-    pass.kernels.copy({.dtype = from.dtype(), .rows = from.size(0), .columns = from.size(2),
-                       .a = from.Slice(1, h, 1).data(), .a_stride = from.stride(0), .y = to.Slice(1, h, 1).data(),
+    pass.kernels.copy({.dtype = from.dtype(),
+                       .rows = from.size(0),
+                       .columns = from.size(2),
+                       .a = from.Slice(1, h, 1).data(),
+                       .a_stride = from.stride(0),
+                       .y = to.Slice(1, h, 1).data(),
                        .y_stride = to.stride(0)},
                       pass.pool);
   }

@@ -11,8 +11,8 @@ Tensor Add(Pass& pass, const Tensor& a, const Tensor& b);
 // SwiGLU (Shazeer 2020): y = silu(gate) · up for gate_up [rows, 2·width] = [gate | up].
 Tensor Swiglu(Pass& pass, const Tensor& gate_up);
 
-// y[i] = x[index[i]]: an embedding, or a selection of rows. Backward adds rows of dy into dx in ascending i. `index` must
-// outlive the tape, and its values must be rows of x.
+// y[i] = x[index[i]]: an embedding, or a selection of rows. Backward adds rows of dy into dx in ascending i. `index`
+// must outlive the tape, and its values must be rows of x.
 Tensor Gather(Pass& pass, const Tensor& x, const int32_t* index, int64_t rows);
 
 // Keys of latent attention: k[n, h] = [ k_nope[n, h] | k_rope[n] ], the rotary part shared by all heads.

@@ -4,9 +4,19 @@ namespace sputnik {
 namespace {
 
 RopeArgs ArgsFor(const Tensor& x, const Tensor& table, const int32_t* positions, bool inverse) {
-  return {.dtype = x.dtype(), .tokens = x.size(0), .heads = x.size(1), .dim = x.size(2), .x = x.data(),
-          .x_stride = x.stride(0), .x_head_stride = x.stride(1), .y = x.data(), .y_stride = x.stride(0),
-          .y_head_stride = x.stride(1), .table = table.data(), .positions = positions, .inverse = inverse};
+  return {.dtype = x.dtype(),
+          .tokens = x.size(0),
+          .heads = x.size(1),
+          .dim = x.size(2),
+          .x = x.data(),
+          .x_stride = x.stride(0),
+          .x_head_stride = x.stride(1),
+          .y = x.data(),
+          .y_stride = x.stride(0),
+          .y_head_stride = x.stride(1),
+          .table = table.data(),
+          .positions = positions,
+          .inverse = inverse};
 }
 
 }  // namespace

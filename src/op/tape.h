@@ -1,4 +1,5 @@
-// A list of closures that undo the ops of one pass, run backwards once. Lives in the pass's arena and dies with its mark.
+// A list of closures that undo the ops of one pass, run backwards once. Lives in the pass's arena and dies with its
+// mark.
 #pragma once
 
 #include <new>

@@ -10,7 +10,8 @@ namespace sputnik {
 struct AdamWOptions {
   double lr = 0, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
 };
-// One AdamW step number `t` (from 1) on contiguous tensors of equal size; gradient is multiplied by gradient_scale first.
+// One AdamW step number `t` (from 1) on contiguous tensors of equal size; gradient is multiplied by gradient_scale
+// first.
 void AdamWUpdate(const Machine& machine, const AdamWOptions& options, int64_t t, double gradient_scale,
                  const Tensor& parameter, const Tensor& gradient, const Tensor& first, const Tensor& second);
 

@@ -1,4 +1,5 @@
-// From a group's rewards to advantages (GRPO, arXiv 2402.03300 §4.1; Dr.GRPO and DeepSeek-V3.2 leave out the deviation).
+// From a group's rewards to advantages (GRPO, arXiv 2402.03300 §4.1; Dr.GRPO and DeepSeek-V3.2 leave out the
+// deviation).
 #pragma once
 
 #include <span>

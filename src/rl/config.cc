@@ -19,7 +19,8 @@ void RlConfig::ListFields(Fields& f) {
   AtLeast(f.Add("max_tokens", &max_tokens, "longest completion"), 1);
   Between(f.Add("temperature", &temperature, "of sampling, and of the trained distribution"), 0.01, 10);
   f.Add("reward", &reward, "task, or random (a control)").choices = {"task", "random"};
-  f.Add("advantage", &advantage, "mean: r - mean; std: over the deviation too; none: r").choices = {"mean", "std", "none"};
+  f.Add("advantage", &advantage, "mean: r - mean; std: over the deviation too; none: r").choices = {"mean", "std",
+                                                                                                    "none"};
   f.Add("loss_normalisation", &loss_normalisation, "token (DAPO), sequence (GRPO) or constant (Dr.GRPO)").choices = {
       "token", "sequence", "constant"};
   f.Add("ratio", &ratio, "importance ratio per token, or per sequence (GSPO)").choices = {"token", "sequence"};

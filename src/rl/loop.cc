@@ -103,9 +103,14 @@ struct Learnt {
 class ImproveLoop {
  public:
   ImproveLoop(Trainer& trainer, RunFolder& run, const ImproveInputs& inputs, const RunState& start)
-      : trainer_(trainer), run_(run), in_(inputs), state_(start), guard_(inputs.train, start),
+      : trainer_(trainer),
+        run_(run),
+        in_(inputs),
+        state_(start),
+        guard_(inputs.train, start),
         curriculum_(inputs.rl, start),
-        engine_(trainer.decoder(), trainer.machine(), {.max_sequences = inputs.rl.prompts_per_step * inputs.rl.group_size}),
+        engine_(trainer.decoder(), trainer.machine(),
+                {.max_sequences = inputs.rl.prompts_per_step * inputs.rl.group_size}),
         cost_(run.ledger().stage(inputs.name)) {
     state_.stage = inputs.name;
     wall_start_ = WallSeconds();
@@ -181,16 +186,20 @@ class ImproveLoop {
       PolicyBatch batch = MakePolicyBatch(share, in_.train.micro_batch_tokens);
       if (in_.rl.kl_weight > 0) ScoreReference(*in_.reference, trainer_, 1 / in_.rl.temperature, batch);
       PolicyStats stats;
-      learnt.last = trainer_.Step(
-          batch.micro_batches,
-          [&](const ObjectiveInput& input, std::span<float> seeds) {
-            const auto i = static_cast<size_t>(input.micro_batch);
-            return PolicyLoss(in_.rl, batch.samples[i], input.logprobs, batch.old_logprobs[i], batch.reference[i],
-                              batch.tokens, batch.count, seeds, stats);
-          },
-          {.lr = lr_, .clip = in_.optimizer.clip, .recompute = in_.train.recompute, .with_entropy = true,
-           .bias_update_rate = in_.train.bias_update_rate, .bias_sum_preserving = in_.train.bias_sum_preserving,
-           .inverse_temperature = 1 / in_.rl.temperature, .spike_limit = guard_.Limit()});
+      learnt.last = trainer_.Step(batch.micro_batches,
+                                  [&](const ObjectiveInput& input, std::span<float> seeds) {
+                                    const auto i = static_cast<size_t>(input.micro_batch);
+                                    return PolicyLoss(in_.rl, batch.samples[i], input.logprobs, batch.old_logprobs[i],
+                                                      batch.reference[i], batch.tokens, batch.count, seeds, stats);
+                                  },
+                                  {.lr = lr_,
+                                   .clip = in_.optimizer.clip,
+                                   .recompute = in_.train.recompute,
+                                   .with_entropy = true,
+                                   .bias_update_rate = in_.train.bias_update_rate,
+                                   .bias_sum_preserving = in_.train.bias_sum_preserving,
+                                   .inverse_temperature = 1 / in_.rl.temperature,
+                                   .spike_limit = guard_.Limit()});
       if (update == 0) learnt.first_stats = stats;
       learnt.all.kl += stats.kl;
       learnt.all.tokens += stats.tokens;

@@ -17,11 +17,11 @@ struct ImproveInputs {
   int64_t first_global_step = 0;
   uint64_t seed = 1;
   RlConfig rl;
-  TrainConfig train;          // micro-batches, checkpoints, router bias, guards; steps are rl.steps
+  TrainConfig train;  // micro-batches, checkpoints, router bias, guards; steps are rl.steps
   OptimizerConfig optimizer;
   const Tokenizer& tokenizer;
   const Task& task;
-  const Decoder* reference = nullptr;  // for kl_weight: the weights the stage started from
+  const Decoder* reference = nullptr;                             // for kl_weight: the weights the stage started from
   std::function<void(int64_t step, MetricsLine& line)> evaluate;  // as in StageInputs
 };
 

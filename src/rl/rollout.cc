@@ -59,7 +59,8 @@ void CollectRound(const RolloutSource& source, const Curriculum& curriculum, int
       rollout.reward = rollout.score.reward;
       if (source.config.reward == "random") {
         Random coin(source.seed, kStreamReward,
-                    HashCombine(static_cast<uint64_t>(step), static_cast<uint64_t>((first + static_cast<int64_t>(p)) * 1000003 + g)));
+                    HashCombine(static_cast<uint64_t>(step),
+                                static_cast<uint64_t>((first + static_cast<int64_t>(p)) * 1000003 + g)));
         rollout.reward = coin.Uniform() < 0.5 ? 0 : 1;
       }
       if (!std::isfinite(rollout.reward)) rollout.reward = 0;
@@ -95,7 +96,8 @@ std::vector<RolloutGroup> CollectRollouts(const RolloutSource& source, const Cur
 }
 
 Sample TrainingSample(const Rollout& rollout) {
-  Sample sample{.ids = rollout.prompt, .target_weights = std::vector<float>(rollout.prompt.size(), 0.f),
+  Sample sample{.ids = rollout.prompt,
+                .target_weights = std::vector<float>(rollout.prompt.size(), 0.f),
                 .positions = rollout.completion.positions};
   for (const int32_t token : rollout.completion.tokens) {
     sample.ids.push_back(token);
@@ -130,8 +132,8 @@ std::vector<std::pair<std::string, double>> RolloutMetrics(const std::vector<Rol
     }
     group_deviation.Add(in_group.Deviation());
   }
-  std::vector<std::pair<std::string, double>> figures = {
-      {"reward", reward.Mean()}, {"reward_std", group_deviation.Mean()}};
+  std::vector<std::pair<std::string, double>> figures = {{"reward", reward.Mean()},
+                                                         {"reward_std", group_deviation.Mean()}};
   for (const auto& [name, part] : parts) {
     figures.emplace_back("rewards/" + name + "/mean", part.Mean());
     figures.emplace_back("rewards/" + name + "/std", part.Deviation());

@@ -21,7 +21,7 @@ struct Rollout {
   std::vector<int32_t> prompt;
   Completion completion;
   Score score;
-  double reward = 0;     // what is learnt from: the task's, or a coin's
+  double reward = 0;  // what is learnt from: the task's, or a coin's
   double advantage = 0;
 };
 
@@ -40,9 +40,9 @@ struct RolloutSource {
   uint64_t seed;
 };
 
-// Round `step` of prompts (and, with resample_rounds, further ones until prompts_per_step groups are mixed), each sampled
-// group_size times from the engine's current weights, graded, with advantages. A pure function of (weights, seed, step,
-// curriculum).
+// Round `step` of prompts (and, with resample_rounds, further ones until prompts_per_step groups are mixed), each
+// sampled group_size times from the engine's current weights, graded, with advantages. A pure function of (weights,
+// seed, step, curriculum).
 std::vector<RolloutGroup> CollectRollouts(const RolloutSource& source, const Curriculum& curriculum, int64_t step);
 
 // The sequence that is learnt from: prompt and completion, with weight 1 on the completion's tokens.

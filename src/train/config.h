@@ -26,9 +26,9 @@ struct TrainConfig {
   double bias_update_rate = 1e-3;    // γ of the router bias, V3 §2.1.2
   bool bias_sum_preserving = false;  // Moonlight's variant
   int64_t save_every = 500, keep_last = 2, eval_every = 200, log_every = 20;
-  double max_seconds = 0;            // stop the stage, schedule fitted to the time; 0: by steps
-  double spike_factor = 20;          // skip a step whose gradient norm passes this many times its running mean
-  int64_t max_skipped = 5;           // in a row, then the run ends with exit code 5
+  double max_seconds = 0;    // stop the stage, schedule fitted to the time; 0: by steps
+  double spike_factor = 20;  // skip a step whose gradient norm passes this many times its running mean
+  int64_t max_skipped = 5;   // in a row, then the run ends with exit code 5
 
   void ListFields(Fields& fields);
 };

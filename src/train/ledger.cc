@@ -44,7 +44,8 @@ double ForwardFlopsPerToken(const ModelConfig& config, double context, bool with
     if (config.n_routed_experts > 0) {
       // of a module's routed experts only top-k are used
       const double expert = 3.0 * static_cast<double>(config.hidden_size * config.moe_intermediate_size);
-      mtp -= static_cast<double>(config.num_nextn_predict_layers * (config.n_routed_experts - config.num_experts_per_tok)) *
+      mtp -= static_cast<double>(config.num_nextn_predict_layers *
+                                 (config.n_routed_experts - config.num_experts_per_tok)) *
              expert;
     }
     products += mtp;

@@ -43,7 +43,9 @@ std::vector<int64_t> Flatten(const std::vector<std::vector<int64_t>>& loads) {
 }  // namespace
 
 SpikeGuard::SpikeGuard(const TrainConfig& config, const RunState& state)
-    : config_(config), mean_norm_(Number(state, "spike.mean_norm")), steps_(Number(state, "spike.steps")),
+    : config_(config),
+      mean_norm_(Number(state, "spike.mean_norm")),
+      steps_(Number(state, "spike.steps")),
       skipped_in_row_(Number(state, "spike.skipped_in_row")) {}
 
 double SpikeGuard::Limit() const {
@@ -61,11 +63,12 @@ void SpikeGuard::Note(const StepResult& result, const RunFolder& run) {
   skipped_in_row_ += 1;
   LogWarning("step skipped: {}", result.skip_reason);
   if (skipped_in_row_ >= static_cast<double>(config_.max_skipped)) {
-    throw Error(ExitCode::kNumeric,
-                fmt::format("{} steps in a row were skipped, the last because {}; the last good checkpoint is {}; lower "
-                            "the learning rate and go on from there",
-                            config_.max_skipped, result.skip_reason,
-                            run.checkpoint() ? run.checkpoint()->string() : "none (nothing was saved yet)"));
+    throw Error(
+        ExitCode::kNumeric,
+        fmt::format("{} steps in a row were skipped, the last because {}; the last good checkpoint is {}; lower "
+                    "the learning rate and go on from there",
+                    config_.max_skipped, result.skip_reason,
+                    run.checkpoint() ? run.checkpoint()->string() : "none (nothing was saved yet)"));
   }
 }
 
@@ -123,14 +126,18 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     const double step_start = WallSeconds(), core_start = ProcessorSeconds();
     const std::vector<Batch> batches = inputs.batches(step);
     const double total_weight = TotalWeight(batches);
-    const StepResult step_result = trainer.Step(
-        batches,
-        [&](const ObjectiveInput& input, std::span<float> seeds) {
-          return CrossEntropy(input.rows, input.batch.weights, input.logprobs, total_weight, seeds);
-        },
-        {.lr = lr, .clip = inputs.optimizer.clip, .recompute = config.recompute,
-         .mtp_weight = with_mtp ? config.mtp_weight : 0, .bias_update_rate = config.bias_update_rate,
-         .bias_sum_preserving = config.bias_sum_preserving, .spike_limit = guard.Limit()});
+    const StepResult step_result =
+        trainer.Step(batches,
+                     [&](const ObjectiveInput& input, std::span<float> seeds) {
+                       return CrossEntropy(input.rows, input.batch.weights, input.logprobs, total_weight, seeds);
+                     },
+                     {.lr = lr,
+                      .clip = inputs.optimizer.clip,
+                      .recompute = config.recompute,
+                      .mtp_weight = with_mtp ? config.mtp_weight : 0,
+                      .bias_update_rate = config.bias_update_rate,
+                      .bias_sum_preserving = config.bias_sum_preserving,
+                      .spike_limit = guard.Limit()});
     const double seconds = WallSeconds() - step_start;
     ++state.stage_step;
     result.last_loss = step_result.loss;
@@ -161,10 +168,11 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
       inputs.evaluate(state.stage_step, line);
     }
     run.Log(line);
-    progress.Update(state.stage_step,
-                    fmt::format("loss {:.4f}  {:.0f} tokens/s{}", step_result.loss, tokens_per_second,
-                                peak > 0 ? fmt::format("  {:.0f}% of peak", 100 * flops_per_token * tokens_per_second / peak)
-                                         : std::string()));
+    progress.Update(
+        state.stage_step,
+        fmt::format("loss {:.4f}  {:.0f} tokens/s{}", step_result.loss, tokens_per_second,
+                    peak > 0 ? fmt::format("  {:.0f}% of peak", 100 * flops_per_token * tokens_per_second / peak)
+                             : std::string()));
     guard.Note(step_result, run);
     const bool best = NoteQuality(line, inputs.first_global_step + state.stage_step, state);
     if (!last && (best || (config.save_every > 0 && state.stage_step % config.save_every == 0))) save(false);

@@ -12,7 +12,7 @@
 namespace sputnik {
 
 struct StageInputs {
-  std::string name;           // of the stage, as in metrics and checkpoints
+  std::string name;  // of the stage, as in metrics and checkpoints
   int64_t first_global_step = 0;
   TrainConfig train;
   OptimizerConfig optimizer;
@@ -29,11 +29,13 @@ struct StageResult {
   double last_loss = 0;
 };
 
-// Runs the stage from `start` (stage_step 0 for a fresh one) to its end and saves. A step with a non-finite loss or gradient
-// or a spike is skipped and logged; max_skipped in a row end the run with Error (numeric) naming the last checkpoint.
+// Runs the stage from `start` (stage_step 0 for a fresh one) to its end and saves. A step with a non-finite loss or
+// gradient or a spike is skipped and logged; max_skipped in a row end the run with Error (numeric) naming the last
+// checkpoint.
 StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs, const RunState& start);
 
-// Notes the quality that an evaluation gave the line, if any. True if it is the stage's best so far: the loop then saves.
+// Notes the quality that an evaluation gave the line, if any. True if it is the stage's best so far: the loop then
+// saves.
 bool NoteQuality(const MetricsLine& line, int64_t global_step, RunState& state);
 
 // Keeps an eye on gradient norms and skipped steps over a stage.

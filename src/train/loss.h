@@ -11,10 +11,10 @@ namespace sputnik {
 // What an objective sees of one micro-batch: the tokens that have targets, in batch order.
 struct ObjectiveInput {
   const Batch& batch;
-  int64_t micro_batch;                 // its place in the step
-  std::span<const int32_t> rows;       // batch row of each entry
-  std::span<const float> logprobs;     // of batch.targets[row], natural log
-  std::span<const float> entropies;    // nats; empty unless asked for
+  int64_t micro_batch;               // its place in the step
+  std::span<const int32_t> rows;     // batch row of each entry
+  std::span<const float> logprobs;   // of batch.targets[row], natural log
+  std::span<const float> entropies;  // nats; empty unless asked for
 };
 
 // Adds to `seeds` d loss / d logprob and returns the micro-batch's share of the loss.

@@ -15,12 +15,12 @@ constexpr int64_t kFloat = 4;
 // Floats kept per token by one block's ops (model/block.cc, in order).
 int64_t BlockFloats(const ModelConfig& c, bool moe) {
   const int64_t d = c.hidden_size, heads = c.num_attention_heads, q = heads * c.qk_head_dim();
-  int64_t floats = 2 * d;                                               // norm, residual sum
-  floats += (c.q_lora_rank > 0 ? 2 * c.q_lora_rank + q : q);            // queries
-  floats += c.kv_lora_rank + c.qk_rope_head_dim + c.kv_lora_rank;       // latent and its norm
-  floats += heads * (c.qk_nope_head_dim + c.v_head_dim) + q;            // expanded keys and values, joined keys
-  floats += heads * (c.v_head_dim + 1) + d;                             // attention output, its projection
-  floats += 2 * d;                                                      // norm, residual sum
+  int64_t floats = 2 * d;                                          // norm, residual sum
+  floats += (c.q_lora_rank > 0 ? 2 * c.q_lora_rank + q : q);       // queries
+  floats += c.kv_lora_rank + c.qk_rope_head_dim + c.kv_lora_rank;  // latent and its norm
+  floats += heads * (c.qk_nope_head_dim + c.v_head_dim) + q;       // expanded keys and values, joined keys
+  floats += heads * (c.v_head_dim + 1) + d;                        // attention output, its projection
+  floats += 2 * d;                                                 // norm, residual sum
   if (!moe) return floats + 3 * c.intermediate_size + d;
   floats += 3 * c.n_routed_experts + 4 * c.num_experts_per_tok + d;
   floats += c.n_shared_experts * 3 * c.moe_intermediate_size + d;
@@ -80,12 +80,14 @@ void CheckTrainingMemory(const ModelConfig& config, const OptimizerConfig& optim
   if (need.total() <= available) return;
   const MemoryEstimate one = EstimateTrainingMemory(config, optimizer, 1024, true, mtp);
   const int64_t fixed = need.parameters + need.gradients + need.optimizer;
-  const int64_t fit = available > fixed ? (available - fixed) / std::max<int64_t>(one.activations / 1024, 1) / 256 * 256 : 0;
-  ThrowUsage("training needs about {} MiB ({} for weights, gradients and optimizer, {} for activations) but {} MiB are "
-             "free; {}",
-             need.total() >> 20, fixed >> 20, need.activations >> 20, available >> 20,
-             fit >= 256 ? fmt::format("with recompute = true, micro_batch_tokens = {} would fit", fit)
-                        : std::string("choose a smaller model"));
+  const int64_t fit =
+      available > fixed ? (available - fixed) / std::max<int64_t>(one.activations / 1024, 1) / 256 * 256 : 0;
+  ThrowUsage(
+      "training needs about {} MiB ({} for weights, gradients and optimizer, {} for activations) but {} MiB are "
+      "free; {}",
+      need.total() >> 20, fixed >> 20, need.activations >> 20, available >> 20,
+      fit >= 256 ? fmt::format("with recompute = true, micro_batch_tokens = {} would fit", fit)
+                 : std::string("choose a smaller model"));
 }
 
 }  // namespace sputnik

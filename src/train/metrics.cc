@@ -1,9 +1,9 @@
 #include "train/metrics.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "base/json.h"
 

@@ -36,7 +36,8 @@ class MetricsLine {
   std::optional<double> quality_;
 };
 
-// Values that differ between two runs of the same bits: times and what is computed from them. Comparisons leave them out.
+// Values that differ between two runs of the same bits: times and what is computed from them. Comparisons leave them
+// out.
 bool IsTimingMetric(std::string_view key);
 
 }  // namespace sputnik

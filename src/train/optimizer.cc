@@ -36,14 +36,18 @@ void Optimizer::Step(const Machine& machine, double lr, double gradient_scale) {
     const Param& param = *slot.param;
     const Tensor gradient = params_.Gradient(param);
     if (slot.muon) {
-      matrices.push_back({param.tensor.data(), gradient.data(), slot.first.data(), param.spec.shape[0], param.spec.shape[1]});
+      matrices.push_back(
+          {param.tensor.data(), gradient.data(), slot.first.data(), param.spec.shape[0], param.spec.shape[1]});
       continue;
     }
     const int64_t n = param.spec.elements();
     const bool gain = param.spec.role == ParamRole::kGain;
     AdamWUpdate(machine,
-                {.lr = lr * (config_.optimizer == "muon" ? config_.adamw_lr_scale : 1), .beta1 = config_.beta1,
-                 .beta2 = config_.beta2, .epsilon = config_.epsilon, .weight_decay = gain ? 0 : config_.weight_decay},
+                {.lr = lr * (config_.optimizer == "muon" ? config_.adamw_lr_scale : 1),
+                 .beta1 = config_.beta1,
+                 .beta2 = config_.beta2,
+                 .epsilon = config_.epsilon,
+                 .weight_decay = gain ? 0 : config_.weight_decay},
                 steps_, gradient_scale, param.tensor.View({n}), gradient.View({n}), slot.first, slot.second);
   }
   if (matrices.empty()) return;
@@ -69,8 +73,11 @@ void Optimizer::Reset() {
 void Optimizer::Save(const std::filesystem::path& path) const {
   std::vector<TensorToStore> tensors;
   const auto add = [&](const std::string& name, const Tensor& t) {
-    tensors.push_back({name, DType::kF32, {t.elements()},
-                       {static_cast<const std::byte*>(t.data()), static_cast<size_t>(t.elements() * SizeOf(t.dtype()))}});
+    tensors.push_back(
+        {name,
+         DType::kF32,
+         {t.elements()},
+         {static_cast<const std::byte*>(t.data()), static_cast<size_t>(t.elements() * SizeOf(t.dtype()))}});
   };
   for (const Slot& slot : slots_) {
     add(slot.param->spec.name + (slot.muon ? ".momentum" : ".first"), slot.first);

@@ -14,7 +14,8 @@ namespace sputnik {
 
 class Optimizer {
  public:
-  // With "muon": hidden matrices by Muon, embedding, head and gains by AdamW; with "adamw": everything. Gains are not decayed.
+  // With "muon": hidden matrices by Muon, embedding, head and gains by AdamW; with "adamw": everything. Gains are not
+  // decayed.
   Optimizer(Params& params, const OptimizerConfig& config);
 
   // One update with the gradients that lie in params, each multiplied by gradient_scale.

@@ -16,8 +16,8 @@ namespace sputnik {
 
 class RunFolder {
  public:
-  // Creates and locks the folder. If it holds a run already: with `resume` its newest complete checkpoint is taken up and
-  // metrics written after it are dropped; without, Error (usage).
+  // Creates and locks the folder. If it holds a run already: with `resume` its newest complete checkpoint is taken up
+  // and metrics written after it are dropped; without, Error (usage).
   RunFolder(const std::filesystem::path& path, bool resume, const PriceConfig& prices, double peak_flops);
 
   const std::filesystem::path& path() const { return path_; }

@@ -1,6 +1,7 @@
 // Checkpoints of a run: complete or absent. A checkpoint is a Hugging Face folder with the training state beside it:
 //   checkpoints/step-N/  config.json generation_config.json model.safetensors [tokenizer files]
-//                        trainer/optimizer.safetensors trainer/state.json  MANIFEST.json (sizes and hashes, written last)
+//                        trainer/optimizer.safetensors trainer/state.json  MANIFEST.json (sizes and hashes, written
+//                        last)
 //   checkpoints/latest   the name of the newest complete one
 //   checkpoints/best     the name of the one that the stage's evaluations liked best so far, if they compare
 // It is written under a temporary name, synced, and renamed; whatever kills the process, `latest` names a whole one.
@@ -21,13 +22,14 @@ namespace sputnik {
 
 // Where a run stands. Random numbers and data order are functions of these counts, so nothing else needs saving.
 struct RunState {
-  int64_t global_step = 0;   // over all stages; names the checkpoint
+  int64_t global_step = 0;  // over all stages; names the checkpoint
   std::string stage = {};
-  int64_t stage_step = 0;    // optimizer steps done in the stage
+  int64_t stage_step = 0;  // optimizer steps done in the stage
   bool stage_done = false;
   int64_t metrics_bytes = 0;  // length of metrics.jsonl that belongs to this state
   int64_t best_step = -1;     // global step of the stage's best checkpoint; it is kept while it is the best; -1: none
-  std::map<std::string, double> numbers = {};  // what the stage wants back: running means, curriculum level, prompts used
+  std::map<std::string, double> numbers =
+      {};  // what the stage wants back: running means, curriculum level, prompts used
 };
 
 struct CheckpointPolicy {

@@ -24,9 +24,9 @@ void Trainer::ForwardBackward(const Batch& batch, int64_t index, const Objective
   const LogProbs probs = decoder_.TargetLogProbs(pass, out.hidden, batch.targets, &rows, options.inverse_temperature,
                                                  options.with_entropy);
   if (rows.empty()) return;
-  const ObjectiveInput input{batch, index, rows, probs.logprob.span<float>(),
-                             options.with_entropy ? std::span<const float>(probs.entropy.span<float>())
-                                                  : std::span<const float>()};
+  const ObjectiveInput input{
+      batch, index, rows, probs.logprob.span<float>(),
+      options.with_entropy ? std::span<const float>(probs.entropy.span<float>()) : std::span<const float>()};
   result.loss += objective(input, probs.logprob.Gradient(arena_).span<float>());
   result.targets += static_cast<int64_t>(rows.size());
   for (const float entropy : input.entropies) result.entropy += static_cast<double>(entropy);
@@ -60,8 +60,8 @@ StepResult Trainer::Step(std::span<const Batch> micro_batches, const Objective& 
   } else if (!std::isfinite(result.gradient_norm)) {
     result.skip_reason = "the gradient of " + (culprit.empty() ? "the model" : culprit) + " is not finite";
   } else if (options.spike_limit > 0 && result.gradient_norm > options.spike_limit) {
-    result.skip_reason =
-        fmt::format("the gradient norm {:.3g} passes the spike limit {:.3g}", result.gradient_norm, options.spike_limit);
+    result.skip_reason = fmt::format("the gradient norm {:.3g} passes the spike limit {:.3g}", result.gradient_norm,
+                                     options.spike_limit);
   }
   result.skipped = !result.skip_reason.empty();
   if (result.skipped) return result;

@@ -71,9 +71,8 @@ TEST_F(RecipeTest, SectionsThatContradictEachOtherAreRefused) {
   ExpectUsage("pretraining needs text", [&] { ReadRecipe(Write("[run]\nseed = 1\n"), {}); });
   ExpectUsage("run.from", [&] { ReadRecipe(Write("[run]\nstages = [\"sft\"]\n"), {}); });
   ExpectUsage("not a multiple", [&] { Read("[pretrain]\nbatch_tokens = 100\ncontext = 64\n"); });
-  ExpectUsage("only 16 positions", [&] {
-    Read("[model]\nmax_position_embeddings = 16\n[pretrain]\nbatch_tokens = 64\ncontext = 32\n");
-  });
+  ExpectUsage("only 16 positions",
+              [&] { Read("[model]\nmax_position_embeddings = 16\n[pretrain]\nbatch_tokens = 64\ncontext = 32\n"); });
   ExpectUsage("sft.lowest_level", [&] { Read("[sft]\nlowest_level = 9\n"); });
   ExpectUsage("improve.start_level", [&] { Read("[improve]\nstart_level = 9\n"); });
   ExpectUsage("eval.lowest_level", [&] { Read("[eval]\nlowest_level = 90\n"); });

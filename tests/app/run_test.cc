@@ -40,8 +40,8 @@ class RunTest : public testing::Test {
 
   std::string MakeTokenizer() {
     const std::string folder = folder_ / "words";
-    const Outcome outcome = RunProgram(
-        {"tokenizer", "train", "--vocab-size", "300", "--out", folder, std::string(folder_ / "prose.txt")});
+    const Outcome outcome =
+        RunProgram({"tokenizer", "train", "--vocab-size", "300", "--out", folder, std::string(folder_ / "prose.txt")});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return folder;
   }
@@ -80,9 +80,11 @@ TEST_F(RunTest, MoreMemoryThanThereIsIsSaidBeforeTraining) {
 }
 
 TEST_F(RunTest, ConversationsInDisorder) {
-  std::ofstream(folder_ / "order.jsonl") << R"({"messages":[{"role":"assistant","content":"x"}]})" "\n";
+  std::ofstream(folder_ / "order.jsonl") << R"({"messages":[{"role":"assistant","content":"x"}]})"
+                                            "\n";
   Refuses(3, "order.jsonl:1: message 1 is of assistant where user has the turn",
-          {"run.stages=[\"sft\"]", "tokenizer.from=" + MakeTokenizer(), "sft.conversations=" + std::string(folder_ / "order.jsonl")});
+          {"run.stages=[\"sft\"]", "tokenizer.from=" + MakeTokenizer(),
+           "sft.conversations=" + std::string(folder_ / "order.jsonl")});
 }
 
 TEST_F(RunTest, WrongFlagsAndSettings) {
@@ -93,7 +95,8 @@ TEST_F(RunTest, WrongFlagsAndSettings) {
 }
 
 TEST_F(RunTest, AFolderThatCannotBeMade) {
-  EXPECT_NE(MessageOf(1, {"run", recipe_.string(), "--out", "/proc/run", "--quiet"}).find("cannot create"), std::string::npos);
+  EXPECT_NE(MessageOf(1, {"run", recipe_.string(), "--out", "/proc/run", "--quiet"}).find("cannot create"),
+            std::string::npos);
 }
 
 TEST_F(RunTest, DryRunPrintsTheRecipeAndWritesNothing) {

@@ -52,7 +52,8 @@ class GradientTest : public testing::TestWithParam<int> {
         c.topk_method = "greedy";
         c.scoring_func = "softmax";
         c.n_group = c.topk_group = 1;
-        c.rope_scaling = {.factor = 4, .mscale = 0.707, .mscale_all_dim = 0.707, .original_max_position_embeddings = 32};
+        c.rope_scaling = {
+            .factor = 4, .mscale = 0.707, .mscale_all_dim = 0.707, .original_max_position_embeddings = 32};
         c.tie_word_embeddings = true;
         c.n_shared_experts = 0;
         break;

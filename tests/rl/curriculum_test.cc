@@ -57,7 +57,13 @@ TEST(Curriculum, ResumesWhereItStood) {
   Curriculum again(config, state);
   EXPECT_EQ(again.level(), 7);
   EXPECT_TRUE(again.Note(1)) << "one solved round was already counted";
-  EXPECT_EQ(again.LevelOf(9, 2, 5), Curriculum(config, [&] { RunState s; again.Store(s); return s; }()).LevelOf(9, 2, 5));
+  EXPECT_EQ(again.LevelOf(9, 2, 5), Curriculum(config,
+                                               [&] {
+                                                 RunState s;
+                                                 again.Store(s);
+                                                 return s;
+                                               }())
+                                        .LevelOf(9, 2, 5));
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ struct Case {
   }
 };
 
-double LossOf(const RlConfig& config, const Case& c, std::vector<float>* seeds = nullptr, PolicyStats* stats = nullptr) {
+double LossOf(const RlConfig& config, const Case& c, std::vector<float>* seeds = nullptr,
+              PolicyStats* stats = nullptr) {
   std::vector<float> unused(c.now.size(), 0.f);
   PolicyStats unused_stats;
   return PolicyLoss(config, c.samples, c.now, c.old, c.reference, 14, 4, seeds != nullptr ? *seeds : unused,
@@ -34,9 +35,10 @@ double LossByHand(const RlConfig& config, const Case& c, const std::vector<doubl
   double loss = 0;
   for (const PolicySample& s : c.samples) {
     const auto length = static_cast<double>(s.end - s.begin);
-    const double weight = config.loss_normalisation == "token"      ? 1.0 / 14
-                          : config.loss_normalisation == "sequence" ? 1.0 / (4 * length)
-                                                                    : 1.0 / (4 * static_cast<double>(config.max_tokens));
+    const double weight = config.loss_normalisation == "token" ? 1.0 / 14
+                          : config.loss_normalisation == "sequence"
+                              ? 1.0 / (4 * length)
+                              : 1.0 / (4 * static_cast<double>(config.max_tokens));
     double mean = 0;
     for (auto i = static_cast<size_t>(s.begin); i < static_cast<size_t>(s.end); ++i) {
       mean += (now[i] - static_cast<double>(c.old[i])) / length;

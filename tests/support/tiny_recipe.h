@@ -11,7 +11,8 @@ namespace sputnik {
 
 // Some prose with enough variety for a tokenizer of 300 entries.
 inline std::string TinyProse(int64_t documents = 120) {
-  const char* words[] = {"the", "moon", "rises", "over", "a", "quiet", "harbour", "while", "ships", "wait", "for", "morning"};
+  const char* words[] = {"the",     "moon",  "rises", "over", "a",   "quiet",
+                         "harbour", "while", "ships", "wait", "for", "morning"};
   std::string text;
   uint64_t state = 7;
   for (int64_t d = 0; d < documents; ++d) {

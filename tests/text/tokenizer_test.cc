@@ -68,18 +68,10 @@ TEST(Tokenizer, AnyBytesSurviveEncodingAndDecoding) {
     const uint64_t length = random.Below(120);
     while (text.size() < length) {
       switch (random.Below(4)) {
-        case 0:
-          text += static_cast<char>(random.Below(256));
-          break;
-        case 1:
-          AppendUtf8(static_cast<int32_t>(random.Below(0xD800)), &text);
-          break;
-        case 2:
-          text += "<｜User｜><think> the lamp "[random.Below(30)];
-          break;
-        default:
-          text += "12 \n<think>";
-          break;
+        case 0: text += static_cast<char>(random.Below(256)); break;
+        case 1: AppendUtf8(static_cast<int32_t>(random.Below(0xD800)), &text); break;
+        case 2: text += "<｜User｜><think> the lamp "[random.Below(30)]; break;
+        default: text += "12 \n<think>"; break;
       }
     }
     ASSERT_EQ(tokenizer.Decode(tokenizer.Encode(text)), text);

@@ -185,7 +185,8 @@ void Scatter(const GatherArgs& args, ThreadPool&) {
   CHECK(args.dtype == DType::kF32 && args.table_dtype == DType::kF32);
   for (int64_t r = 0; r < args.rows; ++r) {
     std::memcpy(static_cast<float*>(args.x) + args.index[r] * args.x_stride,
-                static_cast<const float*>(args.y) + r * args.y_stride, static_cast<size_t>(args.columns) * sizeof(float));
+                static_cast<const float*>(args.y) + r * args.y_stride,
+                static_cast<size_t>(args.columns) * sizeof(float));
   }
 }
 
