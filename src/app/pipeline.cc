@@ -354,6 +354,7 @@ bool Pipeline::RunControl(const std::string& name) {
   } else if (name == "continued_sft") {
     SftConfig sft = recipe_.sft;
     sft.train.steps = improve.rl.steps;
+    sft.optimizer = improve.optimizer;  // fine-tuning's own peak rate would first undo what it had settled
     result = Sft(run, stage, sft, start);
   } else {
     if (name == "random_reward") improve.rl.reward = "random";

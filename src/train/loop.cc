@@ -50,7 +50,8 @@ SpikeGuard::SpikeGuard(const TrainConfig& config, const RunState& state)
 
 double SpikeGuard::Limit() const {
   constexpr double kSettled = 20;  // norms of the first steps say nothing yet
-  return config_.spike_factor > 0 && steps_ >= kSettled ? config_.spike_factor * mean_norm_ : 0;
+  constexpr double kSmall = 1;     // when nearly all is learnt, one odd example is many times the mean, and no spike
+  return config_.spike_factor > 0 && steps_ >= kSettled ? config_.spike_factor * std::max(mean_norm_, kSmall) : 0;
 }
 
 void SpikeGuard::Note(const StepResult& result, const RunFolder& run) {
