@@ -249,6 +249,18 @@ TEST(RunImprove, UniformGroupsAreLeftOutUnlessWanted) {
   EXPECT_NE(run.weights, untouched) << "weight decay at least";
 }
 
+TEST(RunImprove, TheLearningRateFollowsTheShareOfMixedGroups) {
+  Improvement run;
+  run.optimizer.schedule = "constant";
+  run.optimizer.warmup_steps = 0;
+  for (const Json& line : run.Lines()) {
+    const double mixed = 1 - line["frac_reward_zero_std"].get<double>();
+    EXPECT_NEAR(line["lr"].get<double>(), run.optimizer.lr * std::sqrt(mixed), 1e-12) << line.dump();
+  }
+  run.rl.scale_lr = false;
+  for (const Json& line : run.Lines()) EXPECT_EQ(line["lr"].get<double>(), run.optimizer.lr);
+}
+
 TEST(RunImprove, TruncatedCompletionsCanBeMasked) {
   Improvement run;
   run.rl.steps = 1;
