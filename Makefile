@@ -13,7 +13,7 @@ all: setup build/release/build.ninja     ## build the program: build/release/spu
 	$(call BUILD,release) --target sputnik
 
 demo: all $(TEXT)                        ## the whole main job on real text; TEXT=path takes your own file; goes on if it was stopped
-	build/release/sputnik run recipes/demo.toml --set data.text='$(TEXT)' $(if $(wildcard runs/demo/metrics.jsonl),--resume)
+	build/release/sputnik run recipes/demo.toml --set data.text='$(TEXT)' --resume
 
 test: setup build/release/build.ninja    ## build and run every test; closes with: N passed, N failed
 	$(call BUILD,release)

@@ -109,10 +109,6 @@ Pipeline::Pipeline(Recipe recipe, const fs::path& folder, bool resume)
       kernels_(&KernelsFor(recipe_.run.machine)),
       pool_(static_cast<int>(recipe_.run.threads)),
       run_(folder, resume, recipe_.prices, MeasurePeakFlops(pool_)) {
-  // An earlier start that never came to training may have left a tokenizer of other text.
-  if (!resume) {
-    for (const char* part : {"tokenizer", "data", "results"}) fs::remove_all(folder / part);
-  }
   const std::string resolved = WriteToml(recipe_.Sections());
   const fs::path saved = folder / "recipe.toml";
   if (resume && fs::exists(saved) && ReadFile(saved) != resolved) {
@@ -130,7 +126,8 @@ int64_t Pipeline::ArenaLimit() const {
 
 void Pipeline::PrepareTokenizer() {
   const fs::path folder = run_.path() / "tokenizer";
-  if (!fs::exists(folder / "tokenizer.json")) {
+  // Before the first checkpoint nothing depends on it, and the text may be another than that of a start that failed.
+  if (!run_.checkpoint() || !fs::exists(folder / "tokenizer.json")) {
     fs::create_directories(folder);
     std::string from = recipe_.tokenizer.from;
     if (from.empty() && !recipe_.run.from.empty()) from = ResolveModelFolder(recipe_.run.from).string();
@@ -155,8 +152,9 @@ void Pipeline::PrepareText() {
   if (train_text_ || recipe_.data.text.empty()) return;
   const fs::path folder = run_.path() / "data", train = folder / "text.shard",
                  held_out = folder / "text.held_out.shard";
-  if (!fs::exists(train)) {
+  if (!run_.checkpoint() || !fs::exists(train)) {
     fs::create_directories(folder);
+    fs::remove(held_out);  // as with the tokenizer: of another text, or of a recipe that held some out
     const PreparedShards made = PrepareShards(Paths(recipe_.data.text), *tokenizer_, train,
                                               {.source = {.percent_separated = recipe_.data.percent_separated},
                                                .held_out_fraction = recipe_.data.held_out_fraction});

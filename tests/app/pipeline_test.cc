@@ -152,11 +152,27 @@ TEST_F(PipelineTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {
   refused(ExitCode::kBadInput, "chats.jsonl", {"sft.conversations=chats.jsonl"});
 }
 
+TEST_F(PipelineTest, OtherFilesInTheFolderAreLeftAlone) {
+  const fs::path run = folder_ / "run";
+  for (const char* part : {"tokenizer", "data", "results", "checkpoints-of-mine"}) {
+    fs::create_directories(run / part);
+    std::ofstream(run / part / "precious.txt") << part;
+  }
+  ASSERT_TRUE(Run(run, false));
+  for (const char* part : {"tokenizer", "data", "results", "checkpoints-of-mine"}) {
+    EXPECT_EQ(ReadFile(run / part / "precious.txt"), part);
+  }
+}
+
 TEST_F(PipelineTest, AStartThatFailedLeavesTheFolderFree) {
-  std::ofstream(folder_ / "bad.txt") << "caf\xe9\n";
+  // The tokenizer comes out, and then the text is too short to hold a part of it out.
+  std::ofstream(folder_ / "bad.txt") << "Another text.\n";
   const std::string bad = "data.text=" + (folder_ / "bad.txt").string();
-  EXPECT_MENTIONS(ExpectError(ExitCode::kBadInput, [&] { Run(folder_ / "run", false, {bad}); }), "not UTF-8");
+  EXPECT_MENTIONS(ExpectError(ExitCode::kBadInput, [&] { Run(folder_ / "run", false, {bad}); }), "too few");
   EXPECT_TRUE(Run(folder_ / "run", false, {"run.stages=[\"pretrain\"]"}));
+  // With the tokenizer of its own text, not what a start with another text may have left.
+  EXPECT_TRUE(Run(folder_ / "clean", false, {"run.stages=[\"pretrain\"]"}));
+  ExpectSameSubstance(folder_ / "clean", folder_ / "run");
   // Now it holds a run, and another one is refused without touching it.
   const auto before = Substance(folder_ / "run");
   EXPECT_MENTIONS(ExpectError(ExitCode::kUsage, [&] { Run(folder_ / "run", false); }), "--resume");
