@@ -69,7 +69,7 @@ void RandomiseWindows(Batch& batch, const ModelConfig& model, uint64_t seed, int
 
 // What would only come out hours into the run: tasks that don't exist, levels that they don't have, files that are
 // missing.
-void CheckStages(const Recipe& recipe) {
+Recipe Checked(Recipe recipe) {
   const auto check_levels = [&](const std::string& name, int64_t lowest, int64_t highest) {
     const std::unique_ptr<Task> task = MakeTask(name, recipe.task);
     CheckLevel(*task, lowest);
@@ -84,28 +84,32 @@ void CheckStages(const Recipe& recipe) {
       check_levels(recipe.improve.task, recipe.improve.rl.start_level, recipe.improve.rl.max_level);
       check_levels(recipe.improve.task, recipe.improve.rl.replay_from, recipe.improve.rl.replay_from);
     }
-    if (stage != "pretrain") check_levels(recipe.improve.task, recipe.eval.lowest_level, recipe.eval.highest_level);
   }
-  if (!recipe.run.from.empty()) return;
+  if (const std::string task = recipe.EvaluatedTask(); !task.empty()) {
+    check_levels(task, recipe.eval.lowest_level, recipe.eval.highest_level);
+  }
+  if (!recipe.run.from.empty()) return recipe;
   ModelConfig config = recipe.model;
   if (config.vocab_size == 0) config.vocab_size = std::max<int64_t>(recipe.tokenizer.vocab_size, 1);
   config.Validate("recipe, section model");
+  return recipe;
 }
 
-// The checkpoint with which `stage` ended.
-fs::path StageEnd(const fs::path& run_folder, const std::string& stage) {
+// The checkpoint with which `stage` ended, if the run had it.
+std::optional<fs::path> StageEnd(const fs::path& run_folder, const std::string& stage) {
+  if (!fs::exists(run_folder / "checkpoints")) return std::nullopt;
   for (const auto& entry : fs::directory_iterator(run_folder / "checkpoints")) {
     if (!entry.is_directory() || !fs::exists(entry.path() / "MANIFEST.json")) continue;
     const RunState state = ReadRunState(entry.path());
     if (state.stage == stage && state.stage_done) return entry.path();
   }
-  ThrowFailure("{}: no checkpoint from the end of stage {}", run_folder.string(), stage);
+  return std::nullopt;
 }
 
 }  // namespace
 
 Pipeline::Pipeline(Recipe recipe, const fs::path& folder, bool resume)
-    : recipe_((CheckStages(recipe), std::move(recipe))),
+    : recipe_(Checked(std::move(recipe))),
       kernels_(&KernelsFor(recipe_.run.machine)),
       pool_(static_cast<int>(recipe_.run.threads)),
       run_(folder, resume, recipe_.prices, MeasurePeakFlops(pool_)) {
@@ -263,13 +267,21 @@ StageResult Pipeline::Sft(RunFolder& run, const std::string& name, const SftConf
   return RunStage(trainer, run, inputs, start);
 }
 
+fs::path Pipeline::ImproveStart() const {
+  for (const char* stage : {"sft", "pretrain"}) {
+    if (const auto end = StageEnd(run_.path(), stage)) return *end;
+  }
+  if (recipe_.run.from.empty()) ThrowFailure("{}: the checkpoint before `improve` is gone", run_.path().string());
+  return ResolveModelFolder(recipe_.run.from);
+}
+
 StageResult Pipeline::Improve(RunFolder& run, const std::string& name, const ImproveConfig& config,
                               const RunState& start) {
   Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const std::unique_ptr<Task> task = MakeTask(config.task, recipe_.task);
   std::unique_ptr<Decoder> reference;
-  if (config.rl.kl_weight > 0) reference = LoadModel(StageEnd(run_.path(), "sft"), false);
+  if (config.rl.kl_weight > 0) reference = LoadModel(ImproveStart(), false);
   const ImproveInputs inputs{.name = name,
                              .first_global_step = start.global_step - start.stage_step,
                              .seed = static_cast<uint64_t>(recipe_.run.seed),
@@ -303,9 +315,9 @@ bool Pipeline::RunStageNamed(const std::string& name) {
 
 void Pipeline::EvaluateStage(const std::string& name) {
   const fs::path folder = run_.path() / "results", results = folder / (name + ".jsonl");
-  if (fs::exists(results)) return;
+  if (fs::exists(results) || recipe_.EvaluatedTask().empty()) return;
   fs::create_directories(folder);
-  const std::unique_ptr<Task> task = MakeTask(recipe_.improve.task, recipe_.task);
+  const std::unique_ptr<Task> task = MakeTask(recipe_.EvaluatedTask(), recipe_.task);
   std::string lines, samples;
   for (int64_t level = recipe_.eval.lowest_level; level <= recipe_.eval.highest_level; ++level) {
     const AnswerEvalResult result = EvaluateTask(*decoder_, machine(), *tokenizer_, *task,
@@ -342,7 +354,7 @@ bool Pipeline::RunControl(const std::string& name) {
   run.SetExtraFiles([this](const fs::path& checkpoint) { tokenizer_->SaveTo(checkpoint); });
   RunState start;
   if (run.checkpoint()) start = run.resumed();
-  LoadWeights(run.checkpoint() ? *run.checkpoint() : StageEnd(run_.path(), "sft"), *decoder_);
+  LoadWeights(run.checkpoint() ? *run.checkpoint() : ImproveStart(), *decoder_);
   LogInfo("control: {}", name);
   StageResult result{.state = start};
   ImproveConfig improve = recipe_.improve;
@@ -372,6 +384,7 @@ bool Pipeline::Run() {
     if (stage != "pretrain") EvaluateStage(stage);
   }
   for (const std::string& control : recipe_.controls.run) {
+    if (!recipe_.HasStage("improve")) break;  // nothing to be compared with
     if (!RunControl(control)) return false;
   }
   WriteReport(run_.path());

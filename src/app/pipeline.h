@@ -36,6 +36,7 @@ class Pipeline {
   StageResult Pretrain(RunFolder& run, const RunState& start);
   StageResult Sft(RunFolder& run, const std::string& name, const SftConfig& config, const RunState& start);
   StageResult Improve(RunFolder& run, const std::string& name, const ImproveConfig& config, const RunState& start);
+  std::filesystem::path ImproveStart() const;  // the model that `improve` starts from, and its controls
   bool RunControl(const std::string& name);
 
   // Writes results/NAME.jsonl (held-out accuracy by level) and results/NAME.samples.jsonl, unless they are there.

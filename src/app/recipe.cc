@@ -96,6 +96,15 @@ void ControlsConfig::ListFields(Fields& f) {
   f.Add("steps", &steps, "rollout rounds of each; 0: as many as improve").minimum = 0;
 }
 
+bool Recipe::HasStage(std::string_view stage) const {
+  return std::find(run.stages.begin(), run.stages.end(), stage) != run.stages.end();
+}
+
+std::string Recipe::EvaluatedTask() const {
+  if (HasStage("improve")) return improve.task;
+  return HasStage("sft") && sft.conversations.empty() ? sft.task : "";
+}
+
 std::vector<Section> Recipe::Sections() {
   std::vector<Section> sections;
   const auto add = [&](std::string_view name, auto& config) {
@@ -120,13 +129,10 @@ std::vector<Section> Recipe::Sections() {
 void Recipe::Validate() const {
   CheckNames(run.stages, kStages, "run.stages");
   CheckNames(controls.run, kControls, "controls.run");
-  const auto has = [&](std::string_view stage) {
-    return std::find(run.stages.begin(), run.stages.end(), stage) != run.stages.end();
-  };
-  if (has("pretrain") && data.text.empty()) {
+  if (HasStage("pretrain") && data.text.empty()) {
     ThrowUsage("recipe: pretraining needs text; give data.text = [\"FILE or FOLDER\", …]");
   }
-  if (!has("pretrain") && run.from.empty() && tokenizer.from.empty()) {
+  if (!HasStage("pretrain") && run.from.empty() && tokenizer.from.empty()) {
     ThrowUsage("recipe: without a pretrain stage, run.from must name the model to start from");
   }
   if (pretrain.train.batch_tokens % pretrain.train.context != 0) {
@@ -136,7 +142,7 @@ void Recipe::Validate() const {
   const int64_t longest = model.position_mode == "randomised"
                               ? std::min(model.position_range, model.max_position_embeddings)
                               : model.max_position_embeddings;
-  if (has("pretrain") && pretrain.train.context > longest) {
+  if (HasStage("pretrain") && pretrain.train.context > longest) {
     ThrowUsage("recipe: pretrain.context is {} but the model has only {} positions", pretrain.train.context, longest);
   }
   if (sft.lowest_level > sft.highest_level) ThrowUsage("recipe: sft.lowest_level is above sft.highest_level");

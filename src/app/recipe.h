@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fields.h"
@@ -89,6 +90,10 @@ struct Recipe {
   EvalConfig eval;
   ControlsConfig controls;
   PriceConfig prices;
+
+  bool HasStage(std::string_view stage) const;
+  // The task whose accuracy is measured after stages; empty: none.
+  std::string EvaluatedTask() const;
 
   std::vector<Section> Sections();
   // What no single field can tell: sections that contradict each other. Throws Error (usage).

@@ -1,5 +1,6 @@
 #include "app/run.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -137,8 +138,29 @@ TEST_F(RunTest, TwoRunsDoNotShareAFolder) {
 TEST_F(RunTest, StagesOnTheirOwnTakeUpAModel) {
   OutputOf(Command({"--set", "run.stages=[\"pretrain\"]"}, "base"));
   OutputOf({"sft", recipe_.string(), "--model", Out("base"), "--out", Out("tuned"), "--quiet"});
-  OutputOf({"improve", recipe_.string(), "--model", Out("tuned"), "--out", Out("better"), "--quiet"});
-  EXPECT_TRUE(fs::exists(folder_ / "better" / "report.html"));
+  OutputOf({"improve", recipe_.string(), "--model", Out("tuned"), "--out", Out("better"), "--quiet", "--set",
+            "improve.kl_weight=0.1", "--set", "controls.run=[\"random_reward\"]"});
+  EXPECT_TRUE(fs::exists(folder_ / "better" / "results" / "control_random.jsonl"));
+}
+
+TEST_F(RunTest, OnesOwnConversationsAndProblems) {
+  std::ofstream chats(folder_ / "chats.jsonl"), problems(folder_ / "problems.jsonl");
+  for (int64_t i = 1; i < 40; ++i) {
+    chats << fmt::format(R"({{"messages":[{{"role":"user","content":"{0}"}},{{"role":"assistant","content":"{0}"}}]}})",
+                         i)
+          << "\n";
+    problems << fmt::format(R"({{"prompt":"{}+1=","answer":{}}})", i, i + 1) << "\n";
+  }
+  chats.close();
+  problems.close();
+  OutputOf(Command({"--set", "run.stages=[\"pretrain\"]"}, "base"));
+  const std::string own = std::string(SPUTNIK_SOURCE_DIR) + "/recipes/own.toml";
+  OutputOf({"sft", own, "--model", Out("base"), "--set", "sft.conversations=" + std::string(folder_ / "chats.jsonl"),
+            "--out", Out("tuned"), "--set", "sft.steps=3", "--quiet"});
+  EXPECT_FALSE(fs::exists(folder_ / "tuned" / "results"));
+  OutputOf({"improve", own, "--model", Out("tuned"), "--set", "task.file=" + std::string(folder_ / "problems.jsonl"),
+            "--out", Out("better"), "--set", "improve.steps=2", "--quiet"});
+  EXPECT_TRUE(fs::exists(folder_ / "better" / "results" / "improve.jsonl"));
 }
 
 }  // namespace

@@ -67,7 +67,9 @@ TEST_F(SftSamples, OnlyTheAnswerIsLearnt) {
       const std::string next =
           batch.targets[i] < 0 ? "" : tokenizer_.Decode(std::vector<int32_t>{batch.targets[i]}, true);
       // Plus and equals signs stand in the questions alone.
-      if (next == "+" || next == "=") EXPECT_EQ(batch.weights[i], 0.f);
+      if (next == "+" || next == "=") {
+        EXPECT_EQ(batch.weights[i], 0.f);
+      }
     }
     EXPECT_GT(std::accumulate(batch.weights.begin(), batch.weights.end(), 0.f), 0.f);
   }
