@@ -243,7 +243,10 @@ class ImproveLoop {
     line.Set("clip_ratio/low_mean", low / tokens);
     line.Set("clip_ratio/high_mean", high / tokens);
     line.Set("clip_ratio/region_mean", (low + high) / tokens);
-    line.Set("train_rollout_logprob_abs_diff", learnt.first_stats.max_abs_difference);
+    // A round that trained on nothing has compared nothing, and must not claim a gap of 0.
+    if (learnt.first_stats.tokens > 0) {
+      line.Set("train_rollout_logprob_abs_diff", learnt.first_stats.max_abs_difference);
+    }
     line.Set("num_tokens", cost_.trained_tokens + cost_.generated_tokens);
     for (const StepResult& update : learnt.updates) {
       if (!update.skipped) continue;

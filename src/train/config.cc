@@ -43,7 +43,8 @@ void TrainConfig::ListFields(Fields& f) {
   AtLeast(f.Add("eval_every", &eval_every, "steps between evaluations; 0: only at the end"), 0);
   AtLeast(f.Add("log_every", &log_every, "steps between log lines"), 1);
   AtLeast(f.Add("max_seconds", &max_seconds, "wall time of the stage; 0: by steps alone"), 0);
-  AtLeast(f.Add("spike_factor", &spike_factor, "skip steps whose gradient norm is this many times the mean; 0: never"),
+  AtLeast(f.Add("spike_factor", &spike_factor,
+                "skip steps whose gradient norm is this many times the mean, or 1; 0: never"),
           0);
   AtLeast(f.Add("max_skipped", &max_skipped, "skipped steps in a row before the run gives up"), 1);
 }

@@ -266,6 +266,16 @@ TEST(SpikeGuard, LimitsNormsOnceTheyAreKnown) {
   EXPECT_NO_THROW(guard.Note(bad, run));
 }
 
+TEST(SpikeGuard, ANormOfOneIsNoSpikeHoweverSmallTheMean) {
+  const TemporaryFolder folder;
+  const RunFolder run(folder.path(), true, {}, 0);
+  TrainConfig config;
+  config.spike_factor = 10;
+  SpikeGuard guard(config, {});
+  for (int i = 0; i < 100; ++i) guard.Note({.gradient_norm = 1e-4}, run);
+  EXPECT_DOUBLE_EQ(guard.Limit(), 10);
+}
+
 TEST(RunStage, AGradientSpikeIsSkipped) {
   const TemporaryFolder folder;
   Stage stage;
