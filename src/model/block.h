@@ -40,7 +40,7 @@ struct GqaWeights {
 struct FfnWeights {
   Tensor gate_up;                        // [2·width, d], joined
   Tensor down;                           // [d, width]
-  Tensor gate_bias, up_bias, down_bias;  // undefined: none
+  Tensor gate_bias = {}, up_bias = {}, down_bias = {};  // undefined: none
 };
 
 struct MoeWeights {
