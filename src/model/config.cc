@@ -5,6 +5,7 @@
 
 #include "base/elementary.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace sputnik {
@@ -155,14 +156,25 @@ void RefuseUnsupported(const Json& json, const std::string& where) {
   require("hidden_act", "silu");
   require("rope_interleave", true);
   require("attention_dropout", 0.0);
-  if (json.contains("quantization_config") && !json["quantization_config"].is_null()) {
-    ThrowUsage("{}: quantised weights (`quantization_config`) are not supported", where);
-  }
   const auto heads = json.find("num_key_value_heads");
   if (heads != json.end() && json.contains("num_attention_heads") && *heads != json["num_attention_heads"]) {
     ThrowUsage("{}: `num_key_value_heads` is {} but latent attention has one key head per query head", where,
                heads->dump());
   }
+}
+
+// DeepSeek-V3's eight-bit weights, and no other quantisation.
+bool ReadFp8(const Json& json, const std::string& where) {
+  const auto found = json.find("quantization_config");
+  if (found == json.end() || found->is_null()) return false;
+  const auto is = [&](const char* key, const Json& value) { return found->contains(key) && (*found)[key] == value; };
+  const bool known = found->is_object() && is("quant_method", "fp8") && is("weight_block_size", {128, 128}) &&
+                     (!found->contains("fmt") || is("fmt", "e4m3"));
+  if (!known) {
+    ThrowUsage("{}: of quantised weights (`quantization_config`) only `quant_method` fp8 in e4m3 with "
+               "`weight_block_size` [128, 128] is supported", where);
+  }
+  return true;
 }
 
 }  // namespace
@@ -260,7 +272,7 @@ void ModelConfig::Validate(std::string_view where) const {
 }
 
 ModelConfig ReadModelConfig(const std::filesystem::path& path) {
-  const Json json = ReadJsonFile(path);
+  const Json json = ReadStrictJsonFile(path, 1 << 19);
   const std::string where = path.string();
   if (!json.is_object()) ThrowUsage("{}: not a JSON object", where);
   ModelConfig config;
@@ -281,6 +293,8 @@ ModelConfig ReadModelConfig(const std::filesystem::path& path) {
   if (json.contains("q_lora_rank") && json["q_lora_rank"].is_null()) config.q_lora_rank = 0;
   for (const char* key : {"rope_scaling", "rope_parameters"}) ReadRopeScaling(json, key, config, where);
   RefuseUnsupported(json, where);
+  config.fp8 = ReadFp8(json, where);
+  config.source = ReadFile(path);
   config.Validate(where);
   return config;
 }

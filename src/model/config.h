@@ -32,6 +32,8 @@ struct ModelConfig {
   std::string position_mode = "ordinary";
   int64_t position_range = 0;
   int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
+  bool fp8 = false;    // eight-bit weights with a scale per block of 128×128 (`quantization_config`)
+  std::string source;  // the text of the config.json that this was read from: its other keys are kept on saving
 
   void ListFields(Fields& fields);
 

@@ -23,7 +23,10 @@ int64_t PositionCount(const ModelConfig& config) {
 }  // namespace
 
 Decoder::Decoder(const ModelConfig& config, DType dtype, bool with_gradients)
-    : config_(config), params_(config, dtype, with_gradients) {
+    : Decoder(config, Params(config, dtype, with_gradients)) {}
+
+Decoder::Decoder(const ModelConfig& config, Params params) : config_(config), params_(std::move(params)) {
+  const DType dtype = params_.dtype();
   const int64_t positions = PositionCount(config), dim = config.qk_rope_head_dim;
   rotary_memory_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(positions * dim * SizeOf(dtype)));
   rotary_ = Tensor(rotary_memory_.get(), dtype, {positions, dim});
@@ -105,8 +108,13 @@ ForwardResult Decoder::Forward(Pass& pass, const Batch& batch, const ForwardOpti
       x = pass.Recompute(x, [config = &config_, weights = &block, kept](Pass& p, const Tensor& input) {
         return Block(p, *config, *weights, *kept, input);
       });
-    } else {
+    } else if (pass.recording()) {
       x = Block(pass, config_, block, context, x);
+    } else {
+      // Nothing of a block is needed after it but its output, which takes the place of its input.
+      const ArenaScope scope(pass.arena);
+      const int64_t d = config_.hidden_size;
+      CopyHeads(pass, Block(pass, config_, block, context, x).SplitLast(1, d), x.SplitLast(1, d));
     }
   }
   result.hidden = RmsNorm(pass, x, final_norm_, config_.rms_norm_eps);
