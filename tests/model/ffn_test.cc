@@ -20,7 +20,7 @@ TEST(FfnTest, DownOfSiluGateTimesUp) {
   ThreadPool pool(1);
   Arena arena(1 << 20);
   Pass pass({KernelsFor("reference"), pool}, arena);
-  const FfnWeights weights{Tensor(gate_up.data(), DType::kF64, {2 * kWidth, kIn}),
+  const FfnWeights weights{{Tensor(gate_up.data(), DType::kF64, {2 * kWidth, kIn})},
                            Tensor(down.data(), DType::kF64, {kIn, kWidth})};
   const Tensor y = Ffn(pass, weights, Tensor(x.data(), DType::kF64, {kRows, kIn}));
   const auto dot = [&](int64_t w_row, int64_t row) {
