@@ -38,8 +38,8 @@ struct GqaWeights {
 };
 
 struct FfnWeights {
-  Tensor gate_up;                        // [2·width, d], joined
-  Tensor down;                           // [d, width]
+  Tensor gate_up;                                       // [2·width, d], joined
+  Tensor down;                                          // [d, width]
   Tensor gate_bias = {}, up_bias = {}, down_bias = {};  // undefined: none
 };
 
