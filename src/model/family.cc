@@ -26,8 +26,8 @@ struct Family {
   unsigned bit;
 };
 constexpr Family kFamilies[] = {
-    {"deepseek_v3", "DeepseekV3ForCausalLM", kV3},    {"deepseek_v2", "DeepseekV2ForCausalLM", kV2},
-    {"qwen2", "Qwen2ForCausalLM", kQwen2},            {"qwen3", "Qwen3ForCausalLM", kQwen3},
+    {"deepseek_v3", "DeepseekV3ForCausalLM", kV3},   {"deepseek_v2", "DeepseekV2ForCausalLM", kV2},
+    {"qwen2", "Qwen2ForCausalLM", kQwen2},           {"qwen3", "Qwen3ForCausalLM", kQwen3},
     {"qwen3_moe", "Qwen3MoeForCausalLM", kQwen3Moe}, {"llama", "LlamaForCausalLM", kLlama},
 };
 
@@ -247,8 +247,8 @@ std::string_view ArchitectureOf(const ModelConfig& config) { return FamilyOf(con
 
 std::string_view FileKey(const ModelConfig& config, std::string_view field) {
   const unsigned family = FamilyOf(config.model_type).bit;
-  const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
-                                        [&](const Rule& r) { return r.field == field; });
+  const auto* const rule =
+      std::find_if(std::begin(kRules), std::end(kRules), [&](const Rule& r) { return r.field == field; });
   if (rule != std::end(kRules) && (rule->families & family) == 0) return {};
   if (family == kQwen3Moe && field == "n_routed_experts") return "num_experts";
   if (family == kQwen3Moe && field == "moe_layer_freq") return "decoder_sparse_step";

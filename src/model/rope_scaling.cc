@@ -63,8 +63,8 @@ void ReadObject(const Reader& reader, ModelConfig& config, std::string_view wher
   reader.Need("factor");
   scaling.factor = reader.Number("factor", 1, 1, 1e6);
   if (type == "linear") return;
-  scaling.original_max_position_embeddings = static_cast<int64_t>(reader.Number(
-      "original_max_position_embeddings", static_cast<double>(config.max_position_embeddings), 1, kMany));
+  scaling.original_max_position_embeddings = static_cast<int64_t>(
+      reader.Number("original_max_position_embeddings", static_cast<double>(config.max_position_embeddings), 1, kMany));
   if (type == "llama3") {
     reader.Need("low_freq_factor");
     reader.Need("high_freq_factor");

@@ -1,6 +1,6 @@
-// How config.json spells the stretching of rotation frequencies: `rope_scaling` beside `rope_theta` (published folders),
-// or `rope_parameters` with rope_theta inside (transformers 5). Heavy to compile (base/json.h): include in .cc files
-// only.
+// How config.json spells the stretching of rotation frequencies: `rope_scaling` beside `rope_theta` (published
+// folders), or `rope_parameters` with rope_theta inside (transformers 5). Heavy to compile (base/json.h): include in
+// .cc files only.
 #pragma once
 
 #include <string_view>

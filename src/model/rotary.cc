@@ -57,8 +57,8 @@ void StretchByYarn(const ModelConfig& config, std::vector<double>& frequencies) 
 void StretchByLlama3(const RopeScaling& scaling, std::vector<double>& frequencies) {
   for (double& frequency : frequencies) {
     const double turns = static_cast<double>(scaling.original_max_position_embeddings) * frequency / kTwoPi;
-    const double kept = std::clamp(
-        (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor), 0.0, 1.0);
+    const double kept =
+        std::clamp((turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor), 0.0, 1.0);
     frequency = (1 - kept) * frequency / scaling.factor + kept * frequency;
   }
 }
@@ -106,9 +106,8 @@ RotaryTable::RotaryTable(const ModelConfig& config, DType dtype) : config_(confi
 const Tensor& RotaryTable::Covering(std::span<const int32_t> positions) const {
   for (const int32_t position : positions) {
     const int64_t block = position / kBlock;
-    std::call_once(filled_[static_cast<size_t>(block)], [&] {
-      FillRows(config_, table_, block * kBlock, std::min((block + 1) * kBlock, table_.size(0)));
-    });
+    std::call_once(filled_[static_cast<size_t>(block)],
+                   [&] { FillRows(config_, table_, block * kBlock, std::min((block + 1) * kBlock, table_.size(0))); });
   }
   return table_;
 }

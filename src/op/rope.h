@@ -1,4 +1,5 @@
-// Rotary position embedding (Su et al. 2021), with whatever frequencies the model has (model/rotary computes the table).
+// Rotary position embedding (Su et al. 2021), with whatever frequencies the model has (model/rotary computes the
+// table).
 #pragma once
 
 #include "op/pass.h"

@@ -24,8 +24,8 @@ int64_t BlockFloats(const ModelConfig& c, bool moe) {
     const int64_t k = c.key_heads() * c.qk_head_dim();
     floats += (c.HasHeadNorms() ? 2 : 1) * (q + k) + k + heads;  // queries and keys, normed too; values
   }
-  floats += heads * (c.value_dim() + 1) + d;                       // attention output, its projection
-  floats += 2 * d;                                                 // norm, residual sum
+  floats += heads * (c.value_dim() + 1) + d;  // attention output, its projection
+  floats += 2 * d;                            // norm, residual sum
   if (!moe) return floats + 3 * c.intermediate_size + d;
   floats += 3 * c.n_routed_experts + 4 * c.num_experts_per_tok + d;
   floats += c.n_shared_experts * 3 * c.moe_intermediate_size + d;

@@ -1,6 +1,6 @@
-// The model against transformers: folders and results in tests/golden/model, made by tools/model_oracle.py. Its `parity`
-// command gives more of them, in the folder that the environment variable SPUTNIK_PARITY names, and reads back what is
-// written beside them.
+// The model against transformers: folders and results in tests/golden/model, made by tools/model_oracle.py. Its
+// `parity` command gives more of them, in the folder that the environment variable SPUTNIK_PARITY names, and reads back
+// what is written beside them.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -72,8 +72,8 @@ HWY_EXPORT(RopeHalves);
 void Rope(const RopeArgs& args, ThreadPool& pool) {
   CHECK(args.dtype == DType::kF32);
   CHECK_EQ(args.dim % 2, 0);
-  const auto tokens = args.layout == RopeLayout::kHalves ? HWY_DYNAMIC_DISPATCH(RopeHalves)
-                                                        : HWY_DYNAMIC_DISPATCH(RopeInterleaved);
+  const auto tokens =
+      args.layout == RopeLayout::kHalves ? HWY_DYNAMIC_DISPATCH(RopeHalves) : HWY_DYNAMIC_DISPATCH(RopeInterleaved);
   SplitRange(pool, args.tokens, args.heads * args.dim, 1,
              [&](int64_t begin, int64_t end) { tokens(args, begin, end); });
 }
