@@ -57,6 +57,15 @@ MemoryEstimate EstimateTrainingMemory(const ModelConfig& config, const Optimizer
   return estimate;
 }
 
+int64_t EstimateForwardMemory(const ModelConfig& config, int64_t tokens) {
+  int64_t largest_block = 0;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    largest_block = std::max(largest_block, BlockFloats(config, config.HasMoe(layer)));
+  }
+  const int64_t positions = std::max(config.max_position_embeddings, config.position_range);
+  return (tokens * (2 * config.hidden_size + largest_block) + positions * config.qk_rope_head_dim) * kFloat;
+}
+
 int64_t AvailableMemory() {
   int64_t available = int64_t{1} << 62;
   std::ifstream info("/proc/meminfo");
