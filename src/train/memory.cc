@@ -22,7 +22,8 @@ int64_t BlockFloats(const ModelConfig& c, bool moe) {
     floats += heads * (c.qk_nope_head_dim + c.v_head_dim) + q;       // expanded keys and values, joined keys
   } else {
     const int64_t k = c.key_heads() * c.qk_head_dim();
-    floats += (c.HasHeadNorms() ? 2 : 1) * (q + k) + k + heads;  // queries and keys, normed too; values
+    floats += q + 2 * k;                                            // queries, keys and values
+    if (c.HasHeadNorms()) floats += q + heads + k + c.key_heads();  // their norms
   }
   floats += heads * (c.value_dim() + 1) + d;  // attention output, its projection
   floats += 2 * d;                            // norm, residual sum
