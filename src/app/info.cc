@@ -5,6 +5,7 @@
 #include "app/output.h"
 #include "app/serving_memory.h"
 #include "base/json.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "model/shard_index.h"
 #include "text/tokenizer.h"
@@ -73,8 +74,8 @@ void DescribeTokenizer(const fs::path& folder, OrderedJson& about) {
 
 OrderedJson DescribeMemoryNeeds(const ModelConfig& config, const WeightMemory& weights, int64_t context) {
   OrderedJson json;
-  for (const auto& [name, form] : {std::pair("expanded", AttentionForm::kExpanded),
-                                   std::pair("absorbed", AttentionForm::kAbsorbed)}) {
+  for (const auto& [name, form] :
+       {std::pair("expanded", AttentionForm::kExpanded), std::pair("absorbed", AttentionForm::kAbsorbed)}) {
     const ServingMemory memory = EstimateServingMemory(config, weights, form, context);
     json["serve"][name] = {{"total", memory.total()},
                            {"weights", memory.mapped + memory.owned},
@@ -194,7 +195,8 @@ ExitCode RunInfo(CommandLine& line) {
   line.Note(
       "Counts are exact. Active parameters are those one token uses: routed experts it is not sent to, and the input "
       "embedding, left out; MTP modules are counted apart. The cache is the latent one, or that of the "
-      "key heads, in bf16 unless it says otherwise. A multiply-add counts as two operations. Memory to serve: weights as they are stored (bf16 for a config "
+      "key heads, in bf16 unless it says otherwise. A multiply-add counts as two operations. Memory to serve: weights "
+      "as they are stored (bf16 for a config "
       "alone), one sequence of the context in the cache, and one forward; to train: float32 weights, gradients, the "
       "default optimizer, and one micro-batch of the context with recompute.");
   if (!line.Parse()) return ExitCode::kOk;
@@ -206,14 +208,16 @@ ExitCode RunInfo(CommandLine& line) {
   fs::path config_path = config_file;
   if (!folder.empty()) {
     const fs::path resolved = ResolveModelFolder(folder);
-    config_path = resolved / "config.json";
+    const fs::path weights_folder = WeightsFolder(resolved);
+    config_path = weights_folder / "config.json";
     about["folder"] = resolved.string();
+    if (IsAdapterFolder(resolved)) about["base"] = weights_folder.string();
     if (fs::exists(resolved / "trainer" / "state.json")) {
       const RunState state = ReadRunState(resolved);
       about["stage"] = state.stage;
       about["step"] = state.global_step;
     }
-    DescribeTokenizer(resolved, about);
+    DescribeTokenizer(fs::exists(resolved / "tokenizer.json") ? resolved : weights_folder, about);
   }
   ModelConfig config = ReadModelConfig(config_path);
   WeightMemory weights;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/adapter_start.h"
 #include "app/report.h"
 #include "app/sft_samples.h"
 #include "base/error.h"
@@ -15,6 +16,7 @@
 #include "eval/bits.h"
 #include "kernel/backend.h"
 #include "kernel/peak.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "rl/loop.h"
 #include "text/bpe_train.h"
@@ -92,6 +94,7 @@ Recipe Checked(Recipe recipe) {
   ModelConfig config = recipe.model;
   if (config.vocab_size == 0) config.vocab_size = std::max<int64_t>(recipe.tokenizer.vocab_size, 1);
   config.Validate("recipe, section model");
+  if (recipe.lora.adapter.rank > 0) FindModules(config, recipe.lora.adapter.targets);
   return recipe;
 }
 
@@ -134,7 +137,10 @@ void Pipeline::PrepareTokenizer() {
   if (!run_.checkpoint() || !fs::exists(folder / "tokenizer.json")) {
     fs::create_directories(folder);
     std::string from = recipe_.tokenizer.from;
-    if (from.empty() && !recipe_.run.from.empty()) from = ResolveModelFolder(recipe_.run.from).string();
+    if (from.empty() && !recipe_.run.from.empty()) {
+      const fs::path start = ResolveModelFolder(recipe_.run.from);
+      from = (fs::exists(start / "tokenizer.json") ? start : WeightsFolder(start)).string();
+    }
     if (!from.empty()) {
       Tokenizer::Load(from).SaveTo(folder);
     } else {
@@ -168,15 +174,39 @@ void Pipeline::PrepareText() {
   if (fs::exists(held_out)) held_out_text_ = Shard::Open(held_out, tokenizer_->hash());
 }
 
+bool Pipeline::PretrainingIsAhead() const {
+  if (!recipe_.HasStage("pretrain")) return false;
+  return state_.stage.empty() || (state_.stage == "pretrain" && !state_.stage_done);
+}
+
+void Pipeline::StartWeightsAt(const fs::path& folder) {
+  StoredModel stored(folder);
+  const TrainConfig& train = recipe_.HasStage("pretrain") ? recipe_.pretrain.train
+                             : recipe_.HasStage("sft")    ? recipe_.sft.train
+                                                          : recipe_.improve.train;
+  CheckTrainingMemory(stored.config(), recipe_.pretrain.optimizer, train, AvailableMemory());
+  decoder_ = LoadModel(std::move(stored), true);
+}
+
+void Pipeline::StartAdapterAt(const fs::path& folder) {
+  const TrainConfig& train = recipe_.HasStage("sft") ? recipe_.sft.train : recipe_.improve.train;
+  decoder_ = StartAdapter(recipe_.lora, folder, train, static_cast<uint64_t>(recipe_.run.seed));
+}
+
+// With an adapter the recipe's section lora says how it learns.
+OptimizerConfig Pipeline::OptimizerFor(OptimizerConfig config) const {
+  if (decoder_->adapter() != nullptr) config.optimizer = recipe_.lora.optimizer;
+  return config;
+}
+
 void Pipeline::MakeModel() {
   if (run_.checkpoint() || !recipe_.run.from.empty()) {
     const fs::path folder = run_.checkpoint() ? *run_.checkpoint() : ResolveModelFolder(recipe_.run.from);
-    StoredModel stored(folder);
-    const TrainConfig& train = recipe_.HasStage("pretrain") ? recipe_.pretrain.train
-                               : recipe_.HasStage("sft")    ? recipe_.sft.train
-                                                            : recipe_.improve.train;
-    CheckTrainingMemory(stored.config(), recipe_.pretrain.optimizer, train, AvailableMemory());
-    decoder_ = LoadModel(std::move(stored), true);
+    if (IsAdapterFolder(folder) || (recipe_.lora.on() && !PretrainingIsAhead())) {
+      StartAdapterAt(folder);
+    } else {
+      StartWeightsAt(folder);
+    }
     LogInfo("going on from {}", folder.string());
   } else {
     ModelConfig config = recipe_.model;
@@ -252,13 +282,14 @@ void Pipeline::QuickAccuracy(const Task& task, MetricsLine& line) const {
 }
 
 StageResult Pipeline::Sft(RunFolder& run, const std::string& name, const SftConfig& config, const RunState& start) {
-  Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
+  const OptimizerConfig optimizer = OptimizerFor(config.optimizer);
+  Trainer trainer(*decoder_, machine(), optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const auto seed = static_cast<uint64_t>(recipe_.run.seed);
   StageInputs inputs{.name = name,
                      .first_global_step = start.global_step - start.stage_step,
                      .train = config.train,
-                     .optimizer = config.optimizer,
+                     .optimizer = optimizer,
                      .batches = {},
                      .evaluate = {}};
   std::unique_ptr<Task> task;
@@ -282,17 +313,18 @@ fs::path Pipeline::ImproveStart() const {
 
 StageResult Pipeline::Improve(RunFolder& run, const std::string& name, const ImproveConfig& config,
                               const RunState& start) {
-  Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
+  const OptimizerConfig optimizer = OptimizerFor(config.optimizer);
+  Trainer trainer(*decoder_, machine(), optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const std::unique_ptr<Task> task = MakeTask(config.task, recipe_.task);
   std::unique_ptr<Decoder> reference;
-  if (config.rl.kl_weight > 0) reference = LoadModel(ImproveStart(), false);
+  if (config.rl.kl_weight > 0) reference = LoadForward(ImproveStart());
   const ImproveInputs inputs{.name = name,
                              .first_global_step = start.global_step - start.stage_step,
                              .seed = static_cast<uint64_t>(recipe_.run.seed),
                              .rl = config.rl,
                              .train = config.train,
-                             .optimizer = config.optimizer,
+                             .optimizer = optimizer,
                              .tokenizer = *tokenizer_,
                              .task = *task,
                              .reference = reference.get(),
@@ -310,6 +342,10 @@ bool Pipeline::RunStageNamed(const std::string& name) {
     start.global_step = state_.global_step;
   }
   start.stage_done = false;
+  if (name != "pretrain" && recipe_.lora.on() && decoder_->adapter() == nullptr) {
+    decoder_.reset();  // its weights, gradients and all, are on the disk
+    StartAdapterAt(*run_.checkpoint());
+  }
   StageResult result;
   if (name == "pretrain") result = Pretrain(run_, start);
   if (name == "sft") result = Sft(run_, name, recipe_.sft, start);
@@ -359,7 +395,12 @@ bool Pipeline::RunControl(const std::string& name) {
   run.SetExtraFiles([this](const fs::path& checkpoint) { tokenizer_->SaveTo(checkpoint); });
   RunState start;
   if (run.checkpoint()) start = run.resumed();
-  LoadWeights(run.checkpoint() ? *run.checkpoint() : ImproveStart(), *decoder_);
+  const fs::path from = run.checkpoint() ? *run.checkpoint() : ImproveStart();
+  if (decoder_->adapter() != nullptr) {
+    StartAdapterAt(from);
+  } else {
+    LoadWeights(from, *decoder_);
+  }
   LogInfo("control: {}", name);
   StageResult result{.state = start};
   ImproveConfig improve = recipe_.improve;

@@ -1,5 +1,7 @@
 #include "model/adapter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -21,8 +23,8 @@ std::vector<AdaptedModule> AllModules(const ModelConfig& model) {
   std::vector<AdaptedModule> modules;
   for (const ParamSpec& spec : ListParams(model)) {
     if (spec.role != ParamRole::kMatrix || spec.mtp) continue;
-    modules.push_back({spec.name.substr(0, spec.name.size() - kWeight.size()), spec.shape[0], spec.shape[1],
-                       spec.routed_expert});
+    modules.push_back(
+        {spec.name.substr(0, spec.name.size() - kWeight.size()), spec.shape[0], spec.shape[1], spec.routed_expert});
   }
   return modules;
 }
@@ -61,7 +63,7 @@ void CheckExperts(const ModelConfig& model, const std::vector<AdaptedModule>& mo
   for (const AdaptedModule& module : modules) {
     if (!module.routed_expert) continue;
     const size_t experts = module.name.find(".experts.") + 9;
-    ++counts[module.name.substr(0, experts) + "*" + module.name.substr(module.name.find('.', experts))];
+    ++counts[fmt::format("{}*{}", module.name.substr(0, experts), module.name.substr(module.name.find('.', experts)))];
   }
   for (const auto& [name, count] : counts) {
     if (count == model.n_routed_experts) continue;
@@ -112,9 +114,7 @@ std::vector<AdaptedModule> FindModules(const ModelConfig& model, const std::vect
 }
 
 Adapter::Adapter(const AdapterConfig& config, std::vector<AdaptedModule> modules, DType dtype, bool with_gradients)
-    : config_(config),
-      modules_(std::move(modules)),
-      params_(SpecsOf(modules_, config.rank), dtype, with_gradients) {
+    : config_(config), modules_(std::move(modules)), params_(SpecsOf(modules_, config.rank), dtype, with_gradients) {
   CHECK(config.rank > 0);
 }
 

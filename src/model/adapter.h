@@ -1,5 +1,5 @@
-// LoRA (Hu et al. 2021): beside frozen matrices W a model learns W + scale · B · A, of rank r, eq. 3. Names and meanings
-// are PEFT's.
+// LoRA (Hu et al. 2021): beside frozen matrices W a model learns W + scale · B · A, of rank r, eq. 3. Names and
+// meanings are PEFT's.
 #pragma once
 
 #include <filesystem>
@@ -49,8 +49,8 @@ class Adapter {
   const Params& params() const { return params_; }
   std::optional<LowRank> Find(const std::string& module) const;
 
-  // As PEFT does: A uniform in ±1/√inputs (Kaiming with a = √5), B zero, so that nothing changes yet. A pure function of
-  // (seed, name).
+  // As PEFT does: A uniform in ±1/√inputs (Kaiming with a = √5), B zero, so that nothing changes yet. A pure function
+  // of (seed, name).
   void Initialise(uint64_t seed);
 
   // The folder of the model that it belongs to; written into its file.

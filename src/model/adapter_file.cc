@@ -1,5 +1,7 @@
 #include "model/adapter_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -24,11 +26,11 @@ constexpr uint64_t kMostConfigBytes = 1 << 20;
 
 // Keys that say who made an adapter and how, or that the names of its tensors have answered already.
 const std::set<std::string> kWithoutEffect = {
-    "auto_mapping",   "base_model_name_or_path", "corda_config",      "ensure_weight_tying", "eva_config",
-    "exclude_modules", "inference_mode",          "layers_pattern",    "layers_to_transform", "loftq_config",
-    "lora_dropout",   "lora_ga_config",          "megatron_core",     "peft_version",        "qalora_group_size",
-    "revision",       "runtime_config",          "task_type"};
-const std::set<std::string> kRead = {"peft_type", "r", "lora_alpha", "use_rslora", "target_modules",
+    "auto_mapping",    "base_model_name_or_path", "corda_config",   "ensure_weight_tying", "eva_config",
+    "exclude_modules", "inference_mode",          "layers_pattern", "layers_to_transform", "loftq_config",
+    "lora_dropout",    "lora_ga_config",          "megatron_core",  "peft_version",        "qalora_group_size",
+    "revision",        "runtime_config",          "task_type"};
+const std::set<std::string> kRead = {"peft_type",         "r",   "lora_alpha", "use_rslora", "target_modules",
                                      "init_lora_weights", "bias"};
 
 // Null, false, or empty.
@@ -41,8 +43,8 @@ bool IsOff(const Json& value) {
 void RefuseOptions(const Json& json, const std::string& where) {
   for (const auto& [key, value] : json.items()) {
     if (IsOff(value) || kRead.contains(key) || kWithoutEffect.contains(key)) continue;
-    ThrowBadInput("{}: `{}` is {}, and this is not supported; merge the adapter into its model where it was made", where,
-                  key, value.dump().substr(0, 80));
+    ThrowBadInput("{}: `{}` is {}, and this is not supported; merge the adapter into its model where it was made",
+                  where, key, value.dump().substr(0, 80));
   }
   const auto text = [&](const char* key) {
     return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
@@ -59,8 +61,10 @@ void RefuseOptions(const Json& json, const std::string& where) {
   const std::string init = text("init_lora_weights");
   for (const char* name : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
     if (init.starts_with(name)) {
-      ThrowBadInput("{}: `init_lora_weights` is \"{}\", by which the base model was changed as well; save the adapter "
-                    "converted to plain LoRA", where, init);
+      ThrowBadInput(
+          "{}: `init_lora_weights` is \"{}\", by which the base model was changed as well; save the adapter "
+          "converted to plain LoRA",
+          where, init);
     }
   }
 }
@@ -172,12 +176,15 @@ bool IsAdapterFolder(const fs::path& folder) { return fs::exists(folder / kConfi
 fs::path AdapterBase(const fs::path& adapter_folder) {
   const std::string base = ReadConfig(adapter_folder).base;
   if (base.empty() || !fs::exists(fs::path(base) / "config.json")) {
-    ThrowBadInput("{}: its base model \"{}\" (base_model_name_or_path) is no model folder here; give the model with "
-                  "--model and this folder with --adapter",
-                  (adapter_folder / kConfigName).string(), base);
+    ThrowBadInput(
+        "{}: its base model \"{}\" (base_model_name_or_path) is no model folder here; give the model with "
+        "--model and this folder with --adapter",
+        (adapter_folder / kConfigName).string(), base);
   }
   return base;
 }
+
+fs::path WeightsFolder(const fs::path& folder) { return IsAdapterFolder(folder) ? AdapterBase(folder) : folder; }
 
 std::unique_ptr<Adapter> LoadAdapter(const fs::path& folder, const ModelConfig& model, DType dtype,
                                      bool with_gradients) {

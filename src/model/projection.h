@@ -1,5 +1,6 @@
 // A linear layer as blocks see it: frozen or learnt matrices that read the same input, their outputs side by side, and
-// the matrices of low rank that an adapter adds to some of them (LoRA). Sampling, scoring and training all come by here.
+// the matrices of low rank that an adapter adds to some of them (LoRA). Sampling, scoring and training all come by
+// here.
 #pragma once
 
 #include <span>
