@@ -194,9 +194,8 @@ std::unique_ptr<Adapter> LoadAdapter(const fs::path& folder, const ModelConfig& 
   const std::vector<AdaptedModule> modules = ModulesOf(file, model);
   CheckComplete(config, modules, model, file.path().string());
   for (const AdaptedModule& module : modules) {
-    const std::string name = std::string(kPrefix) + module.name;
-    CheckTensor(file, name + std::string(kA), {config.adapter.rank, module.inputs});
-    CheckTensor(file, name + std::string(kB), {module.outputs, config.adapter.rank});
+    CheckTensor(file, fmt::format("{}{}{}", kPrefix, module.name, kA), {config.adapter.rank, module.inputs});
+    CheckTensor(file, fmt::format("{}{}{}", kPrefix, module.name, kB), {module.outputs, config.adapter.rank});
   }
   if (config.adapter.targets.empty()) {  // given as an expression, whose matches are known now
     for (const AdaptedModule& module : modules) config.adapter.targets.push_back(module.name);
