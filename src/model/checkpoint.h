@@ -28,7 +28,7 @@ std::unique_ptr<Decoder> LoadModel(const std::filesystem::path& folder, bool wit
 void LoadWeights(const std::filesystem::path& folder, Decoder& decoder);
 
 struct SaveOptions {
-  DType dtype = DType::kF32;  // or BF16; router biases are float32 in any case
+  DType dtype = DType::kF32;  // or BF16; router biases stay float32 where bfloat16 does not hold them
   int64_t most_bytes = int64_t{5'000'000'000};  // of one file
 };
 

@@ -46,6 +46,7 @@ ParamCounts CountParams(const ModelConfig& config);
 struct Param {
   ParamSpec spec;
   Tensor tensor;
+  DType stored = DType::kF32;  // in the file it was read from
 };
 
 // Values and gradients: owned, each in one piece of memory, or values that lie in mapped files. Router biases are

@@ -67,6 +67,8 @@ StoredModel::StoredModel(const fs::path& folder) : folder_(folder), config_(Read
   const std::string mtp_prefix = fmt::format("model.layers.{}.eh_proj", config_.num_hidden_layers);
   const auto mtp = tensors_.lower_bound(mtp_prefix);
   if (mtp == tensors_.end() || !mtp->first.starts_with(mtp_prefix)) config_.num_nextn_predict_layers = 0;
+  const std::string copy = fmt::format("model.layers.{}.shared_head.head.weight", config_.num_hidden_layers);
+  config_.mtp_copies = config_.num_nextn_predict_layers > 0 && tensors_.contains(copy);
   CheckTensors();
 }
 

@@ -695,7 +695,18 @@ TEST_F(Checkpoint, KeysThatNobodyKnowsAreKept) {
   EXPECT_EQ(again["my_note"], config["my_note"]);
   EXPECT_EQ(again["auto_map"], "x");
   EXPECT_EQ(again[config.contains("dtype") ? "dtype" : "torch_dtype"], "bfloat16");
-  EXPECT_EQ(StoredModel(out.path()).Get("model.layers.1.mlp.gate.e_score_correction_bias").dtype, DType::kF32);
+  const std::string bias = "model.layers.1.mlp.gate.e_score_correction_bias";
+  EXPECT_EQ(StoredModel(out.path()).Get(bias).dtype, DType::kF32);
+
+  // One that was bfloat16 stays so until training moves it where bfloat16 cannot follow.
+  Take("v3_bf16");
+  for (const float nudge : {0.f, 1e-3f}) {
+    const auto decoder = LoadModel(folder_.path(), true);
+    decoder->params().Get(bias).as<float>()[0] = 0.5f + nudge;
+    SaveModel(out.path(), *decoder, {.dtype = DType::kBF16});
+    EXPECT_EQ(StoredModel(out.path()).Get(bias).dtype, nudge == 0 ? DType::kBF16 : DType::kF32);
+    EXPECT_EQ(LoadModel(out.path(), true)->params().Get(bias).as<float>()[0], 0.5f + nudge);
+  }
 }
 
 using CheckpointDeathTest = Checkpoint;
