@@ -20,9 +20,15 @@ namespace {
 namespace fs = std::filesystem;
 
 // What belongs to a model beside its config and weights.
-constexpr const char* kCompanions[] = {"tokenizer.json",     "tokenizer_config.json",  "special_tokens_map.json",
-                                       "added_tokens.json",  "vocab.json",             "merges.txt",
-                                       "tokenizer.model",    "chat_template.jinja",    "chat_template.json",
+constexpr const char* kCompanions[] = {"tokenizer.json",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "added_tokens.json",
+                                       "vocab.json",
+                                       "merges.txt",
+                                       "tokenizer.model",
+                                       "chat_template.jinja",
+                                       "chat_template.json",
                                        "generation_config.json"};
 
 // A folder that is not there until all of it is. Where the program is killed, what it leaves has a name of its own.
@@ -73,7 +79,7 @@ int64_t ParseByteSize(std::string_view text, std::string_view flag) {
   std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
   while (unit.starts_with(' ')) unit.remove_prefix(1);
   static constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1},   {"B", 1},          {"KB", 1e3},      {"MB", 1e6},      {"GB", 1e9},
+      {"", 1},      {"B", 1},         {"KB", 1e3},      {"MB", 1e6},      {"GB", 1e9},
       {"TB", 1e12}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 0x1p40}};
   for (const auto& [name, factor] : kUnits) {
     if (error != std::errc() || unit != name) continue;
@@ -87,14 +93,15 @@ ExitCode RunConvert(CommandLine& line) {
   std::string folder, out, dtype = "kept", size = "5GB";
   line.ModelFlag(&folder, true);
   line.Flag("--out,-o DIR", &out, "the folder to make; it must not exist, or be empty");
-  line.Flag("--dtype TYPE", &dtype, "f32, bf16, or kept: each tensor's own, bf16 for eight-bit weights")
-      .choices = {"kept", "f32", "bf16"};
+  line.Flag("--dtype TYPE", &dtype, "f32, bf16, or kept: each tensor's own, bf16 for eight-bit weights").choices = {
+      "kept", "f32", "bf16"};
   line.Flag("--max-shard-size SIZE", &size, "of one file of weights, as 5GB or 500MB");
   line.Require("--model");
   line.Require("--out");
   line.Example("sputnik convert models/DeepSeek-V3 --out models/DeepSeek-V3-bf16 --dtype bf16 --max-shard-size 10GB");
   line.Note(
-      "Tensors keep their names, and their bytes where their type stays; MTP modules are taken along. Eight-bit weights "
+      "Tensors keep their names, and their bytes where their type stays; MTP modules are taken along. Eight-bit "
+      "weights "
       "are multiplied by their scales. config.json keeps every key that still holds, and the tokenizer's files are "
       "copied. The new folder appears when it is complete.");
   if (!line.Parse()) return ExitCode::kOk;

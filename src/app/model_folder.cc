@@ -49,7 +49,8 @@ ModelFolder OpenModelFolder(const fs::path& folder, const ModelUse& use) {
   const int64_t context = std::min(use.context, LongestSequence(config));
   const WeightMemory weights = MemoryToLoad(stored, false);
   LogInfo("{}: {:.1f} M parameters in {}; memory {}", opened.path.string(),
-          static_cast<double>(CountParams(config).total) / 1e6, stored.TypeNames(), DescribeMemory(EstimateServingMemory(config, weights, use.form, context), context));
+          static_cast<double>(CountParams(config).total) / 1e6, stored.TypeNames(),
+          DescribeMemory(EstimateServingMemory(config, weights, use.form, context), context));
   CheckServingMemory(stored, use.form, context, AvailableMemory());
   std::optional<Progress> progress;
   opened.decoder = LoadModel(std::move(stored), false, [&](int64_t done, int64_t total) {

@@ -12,7 +12,8 @@ namespace sputnik {
 namespace {
 
 FfnWeights CollectFfn(const Params& params, const std::string& prefix) {
-  return {params.Join({prefix + "gate_proj.weight", prefix + "up_proj.weight"}), params.Get(prefix + "down_proj.weight")};
+  return {params.Join({prefix + "gate_proj.weight", prefix + "up_proj.weight"}),
+          params.Get(prefix + "down_proj.weight")};
 }
 
 MlaWeights CollectMla(const ModelConfig& config, const Params& params, const std::string& prefix) {

@@ -27,7 +27,7 @@ struct ForwardContext {
 
 struct MlaWeights {
   std::vector<Tensor> input_projection;  // [q_proj or q_a_proj | kv_a_proj_with_mqa], joined
-  Tensor q_a_norm, q_b;     // with query compression only
+  Tensor q_a_norm, q_b;                  // with query compression only
   Tensor kv_a_norm, kv_b, o;
 };
 
@@ -37,8 +37,8 @@ struct FfnWeights {
 };
 
 struct MoeWeights {
-  Tensor gate, bias;  // bias float32, or undefined
-  FfnWeights shared;  // undefined tensors: no shared experts
+  Tensor gate, bias;                         // bias float32, or undefined
+  FfnWeights shared;                         // undefined tensors: no shared experts
   std::vector<std::vector<Tensor>> gate_up;  // per expert: one list of joined ones, or gates and ups apart
   std::vector<Tensor> down;
 };

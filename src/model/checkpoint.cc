@@ -50,7 +50,8 @@ void FillAll(const StoredModel& stored, Params& params, const std::map<std::stri
   }
 }
 
-// config.json of a model whose weights are stored as `dtype`: the one it was read with, as far as it still says the truth.
+// config.json of a model whose weights are stored as `dtype`: the one it was read with, as far as it still says the
+// truth.
 std::string ConfigText(const ModelConfig& config, DType dtype) {
   const char* name = dtype == DType::kBF16 ? "bfloat16" : dtype == DType::kF16 ? "float16" : "float32";
   OrderedJson json = OrderedJson::parse(config.source.empty() ? WriteModelConfig(config) : config.source);
@@ -80,7 +81,8 @@ StoredTensor AsStored(const Param& param) {
 // Router biases are nudged by steps that bfloat16 may not hold: they keep their type where it holds them, else float32.
 DType TypeOfBias(const Param& param) {
   const std::span<float> values = param.tensor.span<float>();
-  const bool holds = std::ranges::all_of(values, [](float value) { return FloatFromBF16(BF16FromFloat(value)) == value; });
+  const bool holds =
+      std::ranges::all_of(values, [](float value) { return FloatFromBF16(BF16FromFloat(value)) == value; });
   return param.stored == DType::kBF16 && holds ? DType::kBF16 : DType::kF32;
 }
 
@@ -106,6 +108,8 @@ WeightMemory MemoryToLoad(const StoredModel& stored, bool with_gradients) {
       memory.owned += spec.elements() * SizeOf(DType::kF32);
     } else {
       memory.mapped += place->second->bytes();
+      const bool rows_only = spec.role == ParamRole::kEmbedding && !stored.config().tie_word_embeddings;
+      if (rows_only) memory.embedding += place->second->bytes();
     }
   }
   return memory;

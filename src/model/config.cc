@@ -171,8 +171,10 @@ bool ReadFp8(const Json& json, const std::string& where) {
   const bool known = found->is_object() && is("quant_method", "fp8") && is("weight_block_size", {128, 128}) &&
                      (!found->contains("fmt") || is("fmt", "e4m3"));
   if (!known) {
-    ThrowUsage("{}: of quantised weights (`quantization_config`) only `quant_method` fp8 in e4m3 with "
-               "`weight_block_size` [128, 128] is supported", where);
+    ThrowUsage(
+        "{}: of quantised weights (`quantization_config`) only `quant_method` fp8 in e4m3 with "
+        "`weight_block_size` [128, 128] is supported",
+        where);
   }
   return true;
 }

@@ -55,8 +55,8 @@ class Params {
  public:
   // with_gradients: tensors carry gradient slots, all zero.
   Params(const ModelConfig& config, DType dtype, bool with_gradients);
-  // For a model that only computes. The weights named in `in_place` stay where they are in their mapped files, as they are
-  // stored there, and cannot be written to. All others are owned, float32, zero until they are filled.
+  // For a model that only computes. The weights named in `in_place` stay where they are in their mapped files, as they
+  // are stored there, and cannot be written to. All others are owned, float32, zero until they are filled.
   Params(const ModelConfig& config, const std::map<std::string, const StoredTensor*>& in_place);
   void Keep(std::vector<SafetensorsFile> files) { files_ = std::move(files); }  // those that weights lie in
   Params(Params&&) = default;

@@ -11,8 +11,8 @@ namespace sputnik {
 // y[rows, outputs] = x[rows, inputs] · wᵀ. Views with strided rows are fine for x and w.
 Tensor Linear(Pass& pass, const Tensor& x, const Tensor& w);
 
-// The same for matrices that read the same input: y = [x · w[0]ᵀ | x · w[1]ᵀ | …]. Each output is one chain of its own, so
-// that it does not matter which of them lie together in memory as one matrix.
+// The same for matrices that read the same input: y = [x · w[0]ᵀ | x · w[1]ᵀ | …]. Each output is one chain of its own,
+// so that it does not matter which of them lie together in memory as one matrix.
 Tensor Linear(Pass& pass, const Tensor& x, std::span<const Tensor> w);
 
 // The same for consecutive groups of rows with a weight each (experts): rows [group_start[g], group_start[g+1]) use

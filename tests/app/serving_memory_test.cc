@@ -31,6 +31,17 @@ TEST(ServingMemoryTest, TheCacheIsThatOfItsFormAndContext) {
   EXPECT_EQ(cache(AttentionForm::kExpanded, 1'000'000), cache(AttentionForm::kExpanded, 128)) << "the longest there is";
 }
 
+TEST(ServingMemoryTest, OfAnEmbeddingOnlyRowsCount) {
+  const WeightMemory weights{.mapped = 1 << 30, .owned = 0, .embedding = 1 << 29};
+  const auto mapped = [&](int64_t context) {
+    return EstimateServingMemory(TinyConfig(), weights, AttentionForm::kExpanded, context).mapped;
+  };
+  EXPECT_EQ(mapped(16), (1 << 29) + (16 << 16));
+  EXPECT_EQ(mapped(64) - mapped(32), 32 << 16);
+  const WeightMemory small{.mapped = 1000, .owned = 0, .embedding = 100};
+  EXPECT_EQ(EstimateServingMemory(TinyConfig(), small, AttentionForm::kExpanded, 16).mapped, 1000) << "at most all";
+}
+
 class ServingMemoryCheck : public testing::Test {
  protected:
   // A model of 13 MB with a cache that counts.

@@ -1,6 +1,5 @@
-#include "model/config.h"
-
 #include "base/check.h"
+#include "model/config.h"
 #include "tests/fuzz/target.h"
 
 // What is accepted can be written, and is accepted again.

@@ -1,5 +1,4 @@
 #include "base/jsonl.h"
-
 #include "tests/fuzz/target.h"
 
 SPUTNIK_FUZZ_TARGET(jsonl) {

@@ -17,7 +17,8 @@ TEST(FuzzTest, KeptInputsAreTakenOrRefused) {
     for (const auto& entry : fs::directory_iterator(corpus)) {
       SCOPED_TRACE(entry.path().string());
       const std::string input = ReadFile(entry.path());
-      for (const std::string_view part : {std::string_view(input), std::string_view(input).substr(0, input.size() / 2)}) {
+      for (const std::string_view part :
+           {std::string_view(input), std::string_view(input).substr(0, input.size() / 2)}) {
         EXPECT_NO_THROW(fuzz::RunOnce(target.run, part));
       }
       ++inputs;

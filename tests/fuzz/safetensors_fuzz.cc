@@ -1,6 +1,5 @@
-#include "tensor/safetensors.h"
-
 #include "base/check.h"
+#include "tensor/safetensors.h"
 #include "tests/fuzz/target.h"
 
 // What is accepted covers the data once: the sizes add up, and every byte can be read.

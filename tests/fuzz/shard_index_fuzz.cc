@@ -1,6 +1,5 @@
-#include "model/shard_index.h"
-
 #include "base/check.h"
+#include "model/shard_index.h"
 #include "tests/fuzz/target.h"
 
 // What is accepted is the same once written, and stays in its folder.

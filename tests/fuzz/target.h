@@ -1,5 +1,5 @@
-// A fuzz target: a reader of strangers' files, given any bytes. Error is its only way out; all else (a signal, a CHECK, a
-// sanitizer's finding, another exception) is a finding. One file X_fuzz.cc per target, with its inputs in corpus/X:
+// A fuzz target: a reader of strangers' files, given any bytes. Error is its only way out; all else (a signal, a CHECK,
+// a sanitizer's finding, another exception) is a finding. One file X_fuzz.cc per target, with its inputs in corpus/X:
 //
 //   SPUTNIK_FUZZ_TARGET(config) { ReadModelConfig(fuzz::FileHolding(input)); }
 //
@@ -44,17 +44,16 @@ std::filesystem::path FileHolding(std::string_view input);
 }  // namespace sputnik::fuzz
 
 #ifdef SPUTNIK_LIBFUZZER
-#define SPUTNIK_FUZZ_ENTRY(name)                                                       \
-  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {           \
+#define SPUTNIK_FUZZ_ENTRY(name)                                                         \
+  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {              \
     sputnik::fuzz::RunOnce(&name##_target, {reinterpret_cast<const char*>(data), size}); \
-    return 0;                                                                          \
+    return 0;                                                                            \
   }
 #else
-#define SPUTNIK_FUZZ_ENTRY(name) \
-  static const sputnik::fuzz::Registration name##_registration(#name, &name##_target);
+#define SPUTNIK_FUZZ_ENTRY(name) static const sputnik::fuzz::Registration name##_registration(#name, &name##_target);
 #endif
 
-#define SPUTNIK_FUZZ_TARGET(name)                   \
+#define SPUTNIK_FUZZ_TARGET(name)                    \
   static void name##_target(std::string_view input); \
-  SPUTNIK_FUZZ_ENTRY(name)                          \
+  SPUTNIK_FUZZ_ENTRY(name)                           \
   static void name##_target(std::string_view input)
