@@ -37,7 +37,7 @@ double ForwardFlopsPerToken(const ModelConfig& config, double context, bool with
   const ParamCounts counts = CountParams(config);
   double products = static_cast<double>(counts.active);
   const double attention = static_cast<double>(config.num_attention_heads) * context *
-                           static_cast<double>(config.qk_head_dim() + config.v_head_dim);
+                           static_cast<double>(config.qk_head_dim() + config.value_dim());
   auto layers = static_cast<double>(config.num_hidden_layers);
   if (with_mtp && config.num_nextn_predict_layers > 0) {
     double mtp = static_cast<double>(counts.mtp + config.num_nextn_predict_layers * counts.head);

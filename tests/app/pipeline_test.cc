@@ -97,6 +97,35 @@ TEST_F(PipelineTest, ARunLeavesAllItsParts) {
   }
 }
 
+// Pretrained as another family than DeepSeek's, and taught again from the folder that this left.
+TEST_F(PipelineTest, OtherFamiliesGoThroughEveryStage) {
+  std::string text = ReadFile(recipe_);
+  const size_t begin = text.find("[model]"), end = text.find("[pretrain]");
+  text.replace(begin, end - begin,
+               "[model]\nmodel_type = \"qwen3_moe\"\nhidden_size = 16\nintermediate_size = 32\n"
+               "moe_intermediate_size = 16\nnum_hidden_layers = 2\nnum_attention_heads = 4\nhead_dim = 8\n"
+               "n_routed_experts = 4\nmlp_only_layers = [0]\nmax_position_embeddings = 48\n");
+  WriteFileAtomically(recipe_, text);
+  const fs::path run = folder_ / "run", again = folder_ / "again";
+  const std::vector<std::string> short_stages = {"pretrain.steps=6", "sft.steps=6", "improve.steps=3"};
+  ASSERT_TRUE(Run(run, false, short_stages));
+  std::vector<std::string> from_there = short_stages;
+  from_there.insert(from_there.end(), {"run.from=" + run.string(), "run.stages=[\"sft\", \"improve\"]"});
+  ASSERT_TRUE(Run(again, false, from_there));
+  int compared = 0;
+  for (const fs::path& folder : {run, again}) {
+    for (const Json& line : LinesOf(folder / "metrics.jsonl")) {
+      if (!line.contains("train_rollout_logprob_abs_diff")) continue;
+      EXPECT_EQ(line["train_rollout_logprob_abs_diff"], 0.0);
+      ++compared;
+    }
+    const std::string latest = ReadFile(folder / "checkpoints/latest");
+    const fs::path last = folder / "checkpoints" / latest.substr(0, latest.find_last_not_of(" \n") + 1);
+    EXPECT_EQ(ReadJsonFile(last / "config.json").at("architectures").at(0), "Qwen3MoeForCausalLM");
+  }
+  EXPECT_GE(compared, 4);
+}
+
 TEST_F(PipelineTest, AFinishedRunResumesToNothing) {
   const fs::path run = folder_ / "run";
   ASSERT_TRUE(Run(run, false));
