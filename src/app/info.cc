@@ -74,14 +74,15 @@ void DescribeTokenizer(const fs::path& folder, OrderedJson& about) {
 
 OrderedJson DescribeMemoryNeeds(const ModelConfig& config, const WeightMemory& weights, int64_t context) {
   OrderedJson json;
-  for (const auto& [name, form] :
-       {std::pair("expanded", AttentionForm::kExpanded), std::pair("absorbed", AttentionForm::kAbsorbed)}) {
+  const auto serve = [&](const char* name, AttentionForm form) {
     const ServingMemory memory = EstimateServingMemory(config, weights, form, context);
     json["serve"][name] = {{"total", memory.total()},
                            {"weights", memory.mapped + memory.owned},
                            {"cache", memory.cache},
                            {"work", memory.work + memory.program}};
-  }
+  };
+  serve("expanded", AttentionForm::kExpanded);
+  if (config.HasLatentAttention()) serve("absorbed", AttentionForm::kAbsorbed);
   const MemoryEstimate training = EstimateTrainingMemory(config, OptimizerConfig{}, context, true, false);
   json["train"] = {{"total", training.total()},
                    {"weights", training.parameters},
@@ -194,11 +195,10 @@ ExitCode RunInfo(CommandLine& line) {
   line.Example("sputnik info runs/demo");
   line.Note(
       "Counts are exact. Active parameters are those one token uses: routed experts it is not sent to, and the input "
-      "embedding, left out; MTP modules are counted apart. The cache is the latent one, or that of the "
-      "key heads, in bf16 unless it says otherwise. A multiply-add counts as two operations. Memory to serve: weights "
-      "as they are stored (bf16 for a config "
-      "alone), one sequence of the context in the cache, and one forward; to train: float32 weights, gradients, the "
-      "default optimizer, and one micro-batch of the context with recompute.");
+      "embedding, left out; MTP modules are counted apart. The cache is the latent one, or that of the key heads, in "
+      "bf16 unless it says otherwise. A multiply-add counts as two operations. Memory to serve: weights as they are "
+      "stored (bf16 for a config alone), one sequence of the context in the cache, and one forward; to train: float32 "
+      "weights, gradients, the default optimizer, and one micro-batch of the context with recompute.");
   if (!line.Parse()) return ExitCode::kOk;
   if (folder.empty() == config_file.empty()) {
     ThrowUsage("sputnik info: give either a model folder or --config FILE");

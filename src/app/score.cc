@@ -145,7 +145,8 @@ ExitCode RunScore(CommandLine& line) {
   if (!line.Parse()) return ExitCode::kOk;
 
   LineReader reader(file);
-  const ModelFolder model = OpenModelFolder(folder, {.form = AttentionFormOf(attention), .adapter = adapter});
+  const ModelFolder model =
+      OpenModelFolder(folder, {.context = kChunk, .form = AttentionFormOf(attention), .adapter = adapter});
   LocalMachine machine(line.global());
   const ModelConfig& config = model.decoder->config();
   Scorer scorer(*model.decoder, machine.machine(), AttentionFormOf(attention));

@@ -10,10 +10,11 @@
 namespace sputnik {
 namespace {
 
-constexpr int64_t kChunk = 512;                         // tokens of one forward (engine.h, score.cc)
-constexpr int64_t kLogits = int64_t{1} << 22;           // held at once (engine.cc, score.cc)
-constexpr int64_t kProgram = int64_t{12} * 1'000'000;   // its code, libraries and threads' stacks, measured
-constexpr int64_t kLeastContext = 256;                  // below which nobody is helped
+constexpr int64_t kChunk = 512;                        // tokens of one forward (engine.h, score.cc)
+constexpr int64_t kLogits = int64_t{1} << 22;          // held at once (engine.cc, score.cc)
+constexpr int64_t kProgram = int64_t{12} * 1'000'000;  // its code, libraries and threads' stacks, measured
+constexpr int64_t kRowPages = int64_t{1} << 16;        // that the system maps around one row of an embedding
+constexpr int64_t kLeastContext = 256;                 // below which nobody is helped
 
 int64_t CacheBytes(const ModelConfig& config, AttentionForm form, int64_t context) {
   return (context + kKeyBlock - 1) / kKeyBlock * KvCache::BytesPerPage(config, form, DType::kF32);
@@ -25,8 +26,8 @@ std::string WhatFits(const StoredModel& stored, const WeightMemory& weights, Att
   const auto fits = [&](const WeightMemory& w, AttentionForm f, int64_t c) {
     return EstimateServingMemory(config, w, f, c).total() <= available;
   };
-  if (form == AttentionForm::kExpanded && CacheBytes(config, AttentionForm::kAbsorbed, context) <
-                                              CacheBytes(config, form, context) &&
+  if (form == AttentionForm::kExpanded &&
+      CacheBytes(config, AttentionForm::kAbsorbed, context) < CacheBytes(config, form, context) &&
       fits(weights, AttentionForm::kAbsorbed, context)) {
     return "--attention absorbed would fit";
   }
@@ -46,7 +47,7 @@ std::string WhatFits(const StoredModel& stored, const WeightMemory& weights, Att
 ServingMemory EstimateServingMemory(const ModelConfig& config, const WeightMemory& weights, AttentionForm form,
                                     int64_t context) {
   const int64_t tokens = std::min(context, LongestSequence(config));
-  return {.mapped = weights.mapped,
+  return {.mapped = weights.mapped - weights.embedding + std::min(weights.embedding, tokens * kRowPages),
           .owned = weights.owned,
           .cache = CacheBytes(config, form, tokens),
           .work = EstimateForwardMemory(config, std::min(tokens, kChunk)) + kLogits,
@@ -63,7 +64,8 @@ std::string ReadableBytes(int64_t bytes) {
 
 std::string DescribeMemory(const ServingMemory& memory, int64_t context) {
   std::string weights = fmt::format("weights {}", ReadableBytes(memory.mapped + memory.owned));
-  if (memory.owned > 0 && memory.mapped > 0) weights += fmt::format(" ({} of them widened)", ReadableBytes(memory.owned));
+  if (memory.owned > 0 && memory.mapped > 0)
+    weights += fmt::format(" ({} of them widened)", ReadableBytes(memory.owned));
   return fmt::format("about {}: {}, cache {} for {} tokens, work {}", ReadableBytes(memory.total()), weights,
                      ReadableBytes(memory.cache), context, ReadableBytes(memory.work + memory.program));
 }

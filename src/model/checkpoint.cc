@@ -35,13 +35,14 @@ void Fill(const StoredModel& stored, const Param& param) {
   stored.Forget(param.spec.name);
 }
 
-void FillAll(const StoredModel& stored, const Params& params, const std::map<std::string, const StoredTensor*>& in_place,
+void FillAll(const StoredModel& stored, Params& params, const std::map<std::string, const StoredTensor*>& in_place,
              const ByteProgress& progress) {
   int64_t total = 0, done = 0;
   for (const Param& param : params.list()) {
     if (!in_place.contains(param.spec.name)) total += stored.Get(param.spec.name).bytes();
   }
-  for (const Param& param : params.list()) {
+  for (Param& param : params.list()) {
+    param.stored = stored.Get(param.spec.name).dtype;
     if (in_place.contains(param.spec.name)) continue;
     Fill(stored, param);
     done += stored.Get(param.spec.name).bytes();
@@ -49,7 +50,8 @@ void FillAll(const StoredModel& stored, const Params& params, const std::map<std
   }
 }
 
-// config.json of a model whose weights are stored as `dtype`: the one it was read with, as far as it still says the truth.
+// config.json of a model whose weights are stored as `dtype`: the one it was read with, as far as it still says the
+// truth.
 std::string ConfigText(const ModelConfig& config, DType dtype) {
   const char* name = dtype == DType::kBF16 ? "bfloat16" : dtype == DType::kF16 ? "float16" : "float32";
   OrderedJson json = OrderedJson::parse(config.source.empty() ? WriteModelConfig(config) : config.source);
@@ -76,6 +78,14 @@ StoredTensor AsStored(const Param& param) {
   return {param.tensor.dtype(), param.spec.shape, {static_cast<const std::byte*>(param.tensor.data()), bytes}};
 }
 
+// Router biases are nudged by steps that bfloat16 may not hold: they keep their type where it holds them, else float32.
+DType TypeOfBias(const Param& param) {
+  const std::span<float> values = param.tensor.span<float>();
+  const bool holds =
+      std::ranges::all_of(values, [](float value) { return FloatFromBF16(BF16FromFloat(value)) == value; });
+  return param.stored == DType::kBF16 && holds ? DType::kBF16 : DType::kF32;
+}
+
 void Produce(const StoredTensor& from, const StoredTensor* scales, DType dtype, const DataSink& sink,
              const std::optional<LowRank>& added = {}) {
   if (from.dtype == dtype && !added) return sink(from.data);
@@ -100,6 +110,8 @@ WeightMemory MemoryToLoad(const StoredModel& stored, bool with_gradients) {
       memory.owned += spec.elements() * SizeOf(DType::kF32);
     } else {
       memory.mapped += place->second->bytes();
+      const bool rows_only = spec.role == ParamRole::kEmbedding && !stored.config().tie_word_embeddings;
+      if (rows_only) memory.embedding += place->second->bytes();
     }
   }
   return memory;
@@ -132,15 +144,25 @@ void LoadWeights(const fs::path& folder, Decoder& decoder) {
 void SaveModel(const fs::path& folder, const Decoder& decoder, const SaveOptions& options) {
   const ModelConfig& config = decoder.config();
   CHECK(decoder.params().dtype() == DType::kF32);
-  const std::vector<Param>& params = decoder.params().list();
   std::vector<TensorToStore> tensors;
-  for (const Param& param : params) {
-    const DType dtype = param.spec.role == ParamRole::kRouterBias ? DType::kF32 : options.dtype;
-    tensors.push_back({param.spec.name, dtype, param.spec.shape, {}});
+  std::vector<StoredTensor> values;
+  const auto add = [&](const std::string& name, const Param& param) {
+    const bool bias = param.spec.role == ParamRole::kRouterBias && options.dtype != DType::kF32;
+    tensors.push_back({name, bias ? TypeOfBias(param) : options.dtype, param.spec.shape, {}});
+    values.push_back(AsStored(param));
+  };
+  const auto role = [&](ParamRole wanted) -> const Param& {
+    return *std::ranges::find_if(decoder.params().list(), [&](const Param& p) { return p.spec.role == wanted; });
+  };
+  for (const Param& param : decoder.params().list()) add(param.spec.name, param);
+  for (int64_t depth = 0; config.mtp_copies && depth < config.num_nextn_predict_layers; ++depth) {
+    const std::string prefix = fmt::format("model.layers.{}.", config.num_hidden_layers + depth);
+    const Param& embedding = role(ParamRole::kEmbedding);
+    add(prefix + "embed_tokens.weight", embedding);
+    add(prefix + "shared_head.head.weight", config.tie_word_embeddings ? embedding : role(ParamRole::kHead));
   }
-  WriteShards(folder, tensors, options.most_bytes, [&](size_t i, const DataSink& sink) {
-    Produce(AsStored(params[i]), nullptr, tensors[i].dtype, sink);
-  });
+  WriteShards(folder, tensors, options.most_bytes,
+              [&](size_t i, const DataSink& sink) { Produce(values[i], nullptr, tensors[i].dtype, sink); });
   WriteFileAtomically(folder / "config.json", ConfigText(config, options.dtype));
   OrderedJson generation = {{"_from_model_config", true}, {"do_sample", true}, {"temperature", 1.0}};
   if (config.bos_token_id >= 0) generation["bos_token_id"] = config.bos_token_id;
@@ -159,7 +181,7 @@ void ConvertModel(const StoredModel& stored, const fs::path& folder, std::option
   for (const auto& [name, tensor] : stored.tensors()) {
     if (stored.IsScale(name)) continue;
     DType type = tensor->dtype == DType::kF8E4M3 ? DType::kBF16 : tensor->dtype;
-    if (dtype) type = biases.contains(name) ? DType::kF32 : *dtype;
+    if (dtype && !(biases.contains(name) && *dtype == DType::kBF16)) type = *dtype;
     elements[type] += tensor->elements();
     tensors.push_back({name, type, tensor->shape, {}});
   }

@@ -12,15 +12,16 @@
 namespace sputnik {
 
 // What the weights of a loaded model take: pages of the files, which other processes share and the system can drop, and
-// memory of our own.
+// memory of our own. Of an embedding that is no head only the rows of tokens that occur are ever looked at.
 struct WeightMemory {
   int64_t mapped = 0, owned = 0;
+  int64_t embedding = 0;  // part of `mapped`: such an embedding
 };
 WeightMemory MemoryToLoad(const StoredModel& stored, bool with_gradients);
 
 // Reads a model. With gradients all weights are owned float32 masters. Without, matrices of float32 and bfloat16 are
-// used where they are mapped and cannot be written to; all else (gains, float16, eight bits with scales) is widened into
-// memory of our own. Either way every number is exactly the stored one. Throws Error as StoredModel does.
+// used where they are mapped and cannot be written to; all else (gains, float16, eight bits with scales) is widened
+// into memory of our own. Either way every number is exactly the stored one. Throws Error as StoredModel does.
 std::unique_ptr<Decoder> LoadModel(StoredModel stored, bool with_gradients, const ByteProgress& progress = {});
 std::unique_ptr<Decoder> LoadModel(const std::filesystem::path& folder, bool with_gradients);
 
@@ -28,7 +29,7 @@ std::unique_ptr<Decoder> LoadModel(const std::filesystem::path& folder, bool wit
 void LoadWeights(const std::filesystem::path& folder, Decoder& decoder);
 
 struct SaveOptions {
-  DType dtype = DType::kF32;  // or BF16; router biases are float32 in any case
+  DType dtype = DType::kF32;                    // or BF16; router biases stay float32 where bfloat16 does not hold them
   int64_t most_bytes = int64_t{5'000'000'000};  // of one file
 };
 

@@ -244,7 +244,6 @@ ModelConfig ReadModelConfig(const std::filesystem::path& path) {
   ReadEndIds(json, config, where);
   ReadRopeScaling(json, config, where);
   RefuseUnsupported(json, config, where);
-  // The only scheme that is not refused.
   config.fp8 = json.contains("quantization_config") && !json["quantization_config"].is_null();
   config.source = ReadFile(path);
   config.Validate(where);

@@ -216,7 +216,8 @@ Params::Params(const ModelConfig& config, const std::map<std::string, const Stor
     Tensor tensor;
     if (place != in_place.end()) {
       // A tensor's memory may be written to in general; this is mapped for reading, and the system sees to it.
-      tensor = MakeTensor(const_cast<std::byte*>(place->second->data.data()), place->second->dtype, spec.shape, nullptr);
+      tensor =
+          MakeTensor(const_cast<std::byte*>(place->second->data.data()), place->second->dtype, spec.shape, nullptr);
     } else {
       tensor = MakeTensor(next, DType::kF32, spec.shape, nullptr);
       next += spec.elements() * SizeOf(DType::kF32);

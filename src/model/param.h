@@ -48,6 +48,7 @@ ParamCounts CountParams(const ModelConfig& config);
 struct Param {
   ParamSpec spec;
   Tensor tensor;
+  DType stored = DType::kF32;  // in the file it was read from
 };
 
 // Values and gradients: owned, each in one piece of memory, or values that lie in mapped files. Router biases are
@@ -57,8 +58,8 @@ class Params {
   // with_gradients: tensors carry gradient slots, all zero.
   Params(const ModelConfig& config, DType dtype, bool with_gradients);
   Params(std::vector<ParamSpec> specs, DType dtype, bool with_gradients);  // of any weights
-  // For a model that only computes. The weights named in `in_place` stay where they are in their mapped files, as they are
-  // stored there, and cannot be written to. All others are owned, float32, zero until they are filled.
+  // For a model that only computes. The weights named in `in_place` stay where they are in their mapped files, as they
+  // are stored there, and cannot be written to. All others are owned, float32, zero until they are filled.
   Params(const ModelConfig& config, const std::map<std::string, const StoredTensor*>& in_place);
   void Keep(std::vector<SafetensorsFile> files) { files_ = std::move(files); }  // those that weights lie in
   Params(Params&&) = default;

@@ -20,7 +20,9 @@ std::string Shown(const std::string& text) {
 
 // A plain file name: also on systems where a backslash or a colon would lead elsewhere.
 bool IsPlain(const std::string& name) {
-  const auto leads_away = [](char c) { return c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20; };
+  const auto leads_away = [](char c) {
+    return c == '/' || c == '\\' || c == ':' || static_cast<unsigned char>(c) < 0x20;
+  };
   return !name.empty() && name != "." && name != ".." && std::none_of(name.begin(), name.end(), leads_away);
 }
 
@@ -85,7 +87,8 @@ class IndexReader {
     if (depth_ == 2 && in_map_) {
       name_bytes_ += key.size();
       if (index_.file_of.size() == kMaxTensors || name_bytes_ > kMaxNameBytes) {
-        ThrowBadInput("{}: names more than {} tensors, or with more than {} bytes", source_, kMaxTensors, kMaxNameBytes);
+        ThrowBadInput("{}: names more than {} tensors, or with more than {} bytes", source_, kMaxTensors,
+                      kMaxNameBytes);
       }
       if (index_.file_of.contains(key)) Twice(key);
     }

@@ -19,8 +19,8 @@ struct ShardIndex {
   std::optional<uint64_t> total_size;  // bytes of all tensors, if the file says so
 };
 
-// Throws Error (bad input) that starts with `source`: for text that is no index, a name that stands twice, a file that is
-// not a plain name (so that nothing outside of the folder is ever opened), or more of anything than a model needs.
+// Throws Error (bad input) that starts with `source`: for text that is no index, a name that stands twice, a file that
+// is not a plain name (so that nothing outside of the folder is ever opened), or more of anything than a model needs.
 ShardIndex ParseShardIndex(std::string_view text, const std::string& source);
 
 std::string WriteShardIndex(const ShardIndex& index);

@@ -67,6 +67,8 @@ StoredModel::StoredModel(const fs::path& folder) : folder_(folder), config_(Read
   const std::string mtp_prefix = fmt::format("model.layers.{}.eh_proj", config_.num_hidden_layers);
   const auto mtp = tensors_.lower_bound(mtp_prefix);
   if (mtp == tensors_.end() || !mtp->first.starts_with(mtp_prefix)) config_.num_nextn_predict_layers = 0;
+  const std::string copy = fmt::format("model.layers.{}.shared_head.head.weight", config_.num_hidden_layers);
+  config_.mtp_copies = config_.num_nextn_predict_layers > 0 && tensors_.contains(copy);
   CheckTensors();
 }
 
@@ -123,13 +125,13 @@ void StoredModel::CheckTensor(const ParamSpec& spec) const {
                   ShapeText(spec.shape));
   }
   if (!IsWeightType(tensor.dtype)) {
-    ThrowBadInput("{}: tensor `{}` is {}; F32, BF16, F16 and F8_E4M3 can be loaded", where, name,
-                  NameOf(tensor.dtype));
+    ThrowBadInput("{}: tensor `{}` is {}; F32, BF16, F16 and F8_E4M3 can be loaded", where, name, NameOf(tensor.dtype));
   }
   if (tensor.dtype != DType::kF8E4M3) return;
   if (!config_.fp8) {
-    ThrowBadInput("{}: tensor `{}` is F8_E4M3, but config.json has no `quantization_config` that says how it was scaled",
-                  where, name);
+    ThrowBadInput(
+        "{}: tensor `{}` is F8_E4M3, but config.json has no `quantization_config` that says how it was scaled", where,
+        name);
   }
   const StoredTensor* scales = ScalesOf(name);
   if (spec.shape.size() != 2 || scales == nullptr) {
@@ -138,8 +140,8 @@ void StoredModel::CheckTensor(const ParamSpec& spec) const {
   const auto blocks = [](int64_t size) { return (size + kScaleBlock - 1) / kScaleBlock; };
   const std::vector<int64_t> expected = {blocks(spec.shape[0]), blocks(spec.shape[1])};
   if (scales->shape != expected || scales->dtype != DType::kF32) {
-    ThrowBadInput("{}: tensor `{}{}` is {} of shape {}, but the scales of [{}, {}] must be F32 of shape {}", where, name,
-                  kScaleSuffix, NameOf(scales->dtype), ShapeText(scales->shape), spec.shape[0], spec.shape[1],
+    ThrowBadInput("{}: tensor `{}{}` is {} of shape {}, but the scales of [{}, {}] must be F32 of shape {}", where,
+                  name, kScaleSuffix, NameOf(scales->dtype), ShapeText(scales->shape), spec.shape[0], spec.shape[1],
                   ShapeText(expected));
   }
 }

@@ -46,7 +46,8 @@ constexpr uint16_t BF16FromFloat(float value) {
 // IEEE 754 half precision; subnormals, infinities and NaN included. Exact.
 constexpr float FloatFromF16(uint16_t bits) {
   const uint32_t sign = (bits & 0x8000u) << 16, exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
-  if (exponent == 0) return std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(fraction) * 0x1p-24f) | sign);
+  if (exponent == 0)
+    return std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(fraction) * 0x1p-24f) | sign);
   if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
   return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
 }
@@ -56,7 +57,8 @@ constexpr float FloatFromF16(uint16_t bits) {
 constexpr float FloatFromF8E4M3(uint8_t bits) {
   const uint32_t sign = (bits & 0x80u) << 24, exponent = (bits >> 3) & 0xfu, fraction = bits & 0x7u;
   if ((bits & 0x7fu) == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
-  if (exponent == 0) return std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(fraction) * 0x1p-9f) | sign);
+  if (exponent == 0)
+    return std::bit_cast<float>(std::bit_cast<uint32_t>(static_cast<float>(fraction) * 0x1p-9f) | sign);
   return std::bit_cast<float>(sign | ((exponent + 120) << 23) | (fraction << 20));
 }
 

@@ -56,7 +56,8 @@ void CheckStringLengths(std::string_view text, const std::string& where) {
       while (first > open + 1 && text[first - 1] == '\\') --first;
       if ((close - first) % 2 == 0) break;  // not escaped
     } while (close < text.size());
-    if (close - open > kMaxString) ThrowBadInput("{}: the header holds a string of more than {} bytes", where, kMaxString);
+    if (close - open > kMaxString)
+      ThrowBadInput("{}: the header holds a string of more than {} bytes", where, kMaxString);
     open = close;
     if (open >= text.size()) return;
   }
@@ -309,8 +310,9 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::spa
     CHECK(names.insert(tensor.name).second);
     int64_t bytes = SizeOf(tensor.dtype);
     for (const int64_t size : tensor.shape) bytes *= size;
-    text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}", text.size() > 1 ? "," : "",
-                        Json(tensor.name).dump(), NameOf(tensor.dtype), Json(tensor.shape).dump(), left_, left_ + bytes);
+    text +=
+        fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{},{}]}}", text.size() > 1 ? "," : "",
+                    Json(tensor.name).dump(), NameOf(tensor.dtype), Json(tensor.shape).dump(), left_, left_ + bytes);
     left_ += bytes;
   }
   text += '}';

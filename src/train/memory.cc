@@ -89,8 +89,8 @@ int64_t EstimateForwardMemory(const ModelConfig& config, int64_t tokens) {
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     largest_block = std::max(largest_block, BlockFloats(config, config.HasMoe(layer)));
   }
-  const int64_t positions = std::max(config.max_position_embeddings, config.position_range);
-  return (tokens * (2 * config.hidden_size + largest_block) + positions * config.rotary_dim()) * kFloat;
+  // Rotations are computed for the positions that occur.
+  return tokens * (2 * config.hidden_size + largest_block + config.rotary_dim()) * kFloat;
 }
 
 int64_t AvailableMemory() {

@@ -24,7 +24,7 @@ MemoryEstimate EstimateAdapterMemory(const ModelConfig& config, const AdapterCon
                                      const OptimizerConfig& optimizer, int64_t micro_batch_tokens, bool recompute,
                                      bool with_mtp);
 
-// Bytes of one forward of `tokens` that neither learns nor keeps a block's memory, with the table of rotations.
+// Bytes of one forward of `tokens` that neither learns nor keeps a block's memory, with its rotations.
 int64_t EstimateForwardMemory(const ModelConfig& config, int64_t tokens);
 
 // Bytes this process may still take: the smaller of what is free and what its control group allows.

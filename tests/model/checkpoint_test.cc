@@ -238,7 +238,8 @@ TEST_F(Checkpoint, TypesThatAreNoWeightsAreRefused) {
   for (const DType dtype : {DType::kF64, DType::kI32}) {
     LooseTensors tensors = ReadTensors(Weights());
     tensors[embedding_] = Zeros(dtype, {40, 16});
-    EXPECT_MENTIONS(RefusalOf(tensors, embedding_), std::string(NameOf(dtype)) + "; F32, BF16, F16 and F8_E4M3 can be loaded");
+    EXPECT_MENTIONS(RefusalOf(tensors, embedding_),
+                    std::string(NameOf(dtype)) + "; F32, BF16, F16 and F8_E4M3 can be loaded");
     Take("v3_groups");
   }
 }
@@ -561,7 +562,8 @@ TEST_F(Checkpoint, NeighboursAreJoinedOnlyWhereTheyAreNeighbours) {
   const std::string expert = "model.layers.1.mlp.experts.";
   const auto parts = [&](int number) {
     return loaded->params()
-        .Join({fmt::format("{}{}.gate_proj.weight", expert, number), fmt::format("{}{}.up_proj.weight", expert, number)})
+        .Join(
+            {fmt::format("{}{}.gate_proj.weight", expert, number), fmt::format("{}{}.up_proj.weight", expert, number)})
         .size();
   };
   EXPECT_EQ(parts(4), 2u);
@@ -584,7 +586,8 @@ class NarrowTypes : public Checkpoint {
         const auto small = static_cast<uint32_t>(random.Below(32));
         const auto bits8 = static_cast<uint8_t>((small & 16) << 3 | (5 + ((small >> 3) & 1)) << 3 | (small & 7));
         const uint32_t bits32 = std::bit_cast<uint32_t>(FloatFromF8E4M3(bits8));
-        const auto half = static_cast<uint16_t>((bits32 >> 16 & 0x8000) | (((bits32 & 0x7fffffff) >> 13) - (112u << 10)));
+        const auto half =
+            static_cast<uint16_t>((bits32 >> 16 & 0x8000) | (((bits32 & 0x7fffffff) >> 13) - (112u << 10)));
         if (dtype == DType::kF8E4M3) std::memcpy(data.data() + i, &bits8, 1);
         if (dtype == DType::kF16) std::memcpy(data.data() + 2 * i, &half, 2);
         if (dtype == DType::kF32) std::memcpy(data.data() + 4 * i, &bits32, 4);
@@ -597,7 +600,8 @@ class NarrowTypes : public Checkpoint {
     const auto bytes = std::as_bytes(std::span(&scale, 1));
     LooseTensors scales;
     for (const auto& [name, tensor] : tensors) {
-      if (tensor.dtype == DType::kF8E4M3) scales[name + "_scale_inv"] = {DType::kF32, {1, 1}, {bytes.begin(), bytes.end()}};
+      if (tensor.dtype == DType::kF8E4M3)
+        scales[name + "_scale_inv"] = {DType::kF32, {1, 1}, {bytes.begin(), bytes.end()}};
     }
     tensors.merge(scales);
   }
@@ -606,8 +610,8 @@ class NarrowTypes : public Checkpoint {
     config["quantization_config"] = quantization;
     WriteFileAtomically(folder_ / "config.json", config.dump());
   }
-  const Json fp8_ = {{"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {128, 128}},
-                     {"activation_scheme", "dynamic"}};
+  const Json fp8_ = {
+      {"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {128, 128}}, {"activation_scheme", "dynamic"}};
 };
 
 TEST_F(NarrowTypes, HalvesAreWidenedExactly) {
@@ -666,7 +670,8 @@ TEST_F(Checkpoint, WhatTransformersWroteIsWrittenAgainByteForByte) {
     const bool narrow = stored.TypeNames() != "F32";
     for (const bool train : {false, true}) {
       TemporaryFolder out;
-      SaveModel(out.path(), *LoadModel(folder, train), {.dtype = narrow ? DType::kBF16 : DType::kF32, .most_bytes = 9000});
+      SaveModel(out.path(), *LoadModel(folder, train),
+                {.dtype = narrow ? DType::kBF16 : DType::kF32, .most_bytes = 9000});
       const StoredModel again(out.path());
       EXPECT_GT(again.files().size(), 1u);
       ASSERT_EQ(again.tensors().size(), stored.tensors().size()) << golden;
@@ -695,7 +700,18 @@ TEST_F(Checkpoint, KeysThatNobodyKnowsAreKept) {
   EXPECT_EQ(again["my_note"], config["my_note"]);
   EXPECT_EQ(again["auto_map"], "x");
   EXPECT_EQ(again[config.contains("dtype") ? "dtype" : "torch_dtype"], "bfloat16");
-  EXPECT_EQ(StoredModel(out.path()).Get("model.layers.1.mlp.gate.e_score_correction_bias").dtype, DType::kF32);
+  const std::string bias = "model.layers.1.mlp.gate.e_score_correction_bias";
+  EXPECT_EQ(StoredModel(out.path()).Get(bias).dtype, DType::kF32);
+
+  // One that was bfloat16 stays so until training moves it where bfloat16 cannot follow.
+  Take("v3_bf16");
+  for (const float nudge : {0.f, 1e-3f}) {
+    const auto decoder = LoadModel(folder_.path(), true);
+    decoder->params().Get(bias).as<float>()[0] = 0.5f + nudge;
+    SaveModel(out.path(), *decoder, {.dtype = DType::kBF16});
+    EXPECT_EQ(StoredModel(out.path()).Get(bias).dtype, nudge == 0 ? DType::kBF16 : DType::kF32);
+    EXPECT_EQ(LoadModel(out.path(), true)->params().Get(bias).as<float>()[0], 0.5f + nudge);
+  }
 }
 
 using CheckpointDeathTest = Checkpoint;

@@ -21,7 +21,8 @@ TEST(ShardIndexTest, SaysWhichFileHoldsWhat) {
   EXPECT_EQ(index.files, (std::vector<std::string>{"two.safetensors", "one.safetensors"}));
   EXPECT_EQ(index.file_of, (std::map<std::string, size_t>{{"a", 1}, {"b", 0}, {"c", 0}}));
   EXPECT_EQ(index.total_size, 12u);
-  EXPECT_EQ(ParseShardIndex(R"({"metadata":{"total_size":1.2e9},"weight_map":{}})", "index").total_size, 1'200'000'000u);
+  EXPECT_EQ(ParseShardIndex(R"({"metadata":{"total_size":1.2e9},"weight_map":{}})", "index").total_size,
+            1'200'000'000u);
   EXPECT_EQ(ParseShardIndex(R"({"weight_map":{}})", "index").total_size, std::nullopt);
 }
 
@@ -35,8 +36,7 @@ TEST(ShardIndexTest, WhatIsWrittenIsRead) {
 
 TEST(ShardIndexTest, NoFileOutsideOfTheFolderIsNamed) {
   for (const char* file : {"../x", "/etc/passwd", "a/b", ".", "..", "", "a\\\\b", "C:x", "a\\u0000b", "a\\nb"}) {
-    EXPECT_MENTIONS(Refusal(std::string(R"({"weight_map":{"t":")") + file + "\"}}"),
-                    "tensor `t` is in");
+    EXPECT_MENTIONS(Refusal(std::string(R"({"weight_map":{"t":")") + file + "\"}}"), "tensor `t` is in");
   }
 }
 
@@ -56,7 +56,8 @@ TEST(ShardIndexTest, TextsThatAreNoIndex) {
     EXPECT_MENTIONS(Refusal(text), "no `weight_map` object");
   }
   for (const char* file : {"1", "null", "true", "{}", "[]", "-1", "1.5", "[\"x\"]"}) {
-    EXPECT_MENTIONS(Refusal(std::string(R"({"weight_map":{"t":)") + file + "}}"), "the file of tensor `t` is not a string");
+    EXPECT_MENTIONS(Refusal(std::string(R"({"weight_map":{"t":)") + file + "}}"),
+                    "the file of tensor `t` is not a string");
   }
   for (const char* total : {"-1", "1.5", "\"12\"", "null", "[]", "{}", "1e30"}) {
     EXPECT_MENTIONS(Refusal(std::string(R"({"metadata":{"total_size":)") + total + R"(},"weight_map":{}})"),

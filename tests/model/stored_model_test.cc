@@ -1,6 +1,5 @@
 #include "model/stored_model.h"
 
-
 #include "base/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden.h"
@@ -39,7 +38,8 @@ TEST(StoredModelTest, TablesOfFrequenciesAreNoWeights) {
   std::vector<TensorToStore> tensors;
   for (const auto& [name, tensor] : file.tensors()) tensors.push_back({name, tensor.dtype, tensor.shape, tensor.data});
   const std::vector<float> table(4);
-  tensors.push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", DType::kF32, {4}, std::as_bytes(std::span(table))});
+  tensors.push_back(
+      {"model.layers.0.self_attn.rotary_emb.inv_freq", DType::kF32, {4}, std::as_bytes(std::span(table))});
   WriteSafetensors(folder / "model.safetensors", tensors);
   EXPECT_EQ(StoredModel(folder.path()).tensors().size(), file.tensors().size() + 1);
 }

@@ -149,7 +149,8 @@ TEST_F(Safetensors, HeadersThatAreNotJson) {
   }
   EXPECT_MENTIONS(Refusal(std::string_view("{}\0", 3)), "a NUL");
   EXPECT_MENTIONS(Refusal("\xef\xbb\xbf{}"), "byte order mark");
-  for (const char* header : {"[]", "1", "null", "\"text\"", "[1,2", "true", "-1", "0.5"}) EXPECT_MENTIONS(Refusal(header), "not a JSON object");
+  for (const char* header : {"[]", "1", "null", "\"text\"", "[1,2", "true", "-1", "0.5"})
+    EXPECT_MENTIONS(Refusal(header), "not a JSON object");
   EXPECT_MENTIONS(Refusal("{\"a\":" + std::string(100'000, '[')), "exactly dtype, shape and data_offsets");
   EXPECT_MENTIONS(Refusal("{\"a\":{\"shape\":" + std::string(100'000, '[')), "a size is not a whole number");
   // However long the nonsense, the message stays short.

@@ -32,9 +32,7 @@ class WidenTest : public testing::Test {
   SafetensorsFile file_{GoldenFolder() / "tensor/fp8.safetensors"};
 };
 
-TEST_F(WidenTest, EightBitNumbersAreTorchs) {
-  ExpectSame(Widened(Get("all")), StoredValues<float>(file_, "all.f32"));
-}
+TEST_F(WidenTest, EightBitNumbersAreTorchs) { ExpectSame(Widened(Get("all")), StoredValues<float>(file_, "all.f32")); }
 
 TEST_F(WidenTest, HalvesAreTorchs) { ExpectSame(Widened(Get("half")), StoredValues<float>(file_, "half.f32")); }
 
