@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/stop_signal.h"
 #include "rl/policy_loss.h"
+#include "train/expert_load.h"
 #include "train/schedule.h"
 
 namespace sputnik {
@@ -98,6 +99,7 @@ struct Learnt {
   PolicyStats first_stats;  // of the first update: there new and old log-probabilities must be equal
   PolicyStats all;
   int64_t trained_tokens = 0;
+  ExpertLoads loads;  // of all updates
 };
 
 class ImproveLoop {
@@ -206,6 +208,7 @@ class ImproveLoop {
       learnt.all.clipped_low += stats.clipped_low;
       learnt.all.clipped_high += stats.clipped_high;
       learnt.trained_tokens += learnt.last.tokens;
+      AddLoads(learnt.last.loads, learnt.loads);
       learnt.updates.push_back(learnt.last);
     }
     return learnt;
@@ -253,6 +256,7 @@ class ImproveLoop {
       line.Set("skipped", update.skip_reason);
       break;
     }
+    LogLoads(learnt.loads, state_.stage_step % in_.train.log_every == 0 || last, line);
     line.Set("step_time", seconds);
     if (in_.evaluate && (last || (in_.train.eval_every > 0 && state_.stage_step % in_.train.eval_every == 0))) {
       in_.evaluate(state_.stage_step, line);

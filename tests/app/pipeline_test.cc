@@ -88,6 +88,10 @@ TEST_F(PipelineTest, ARunLeavesAllItsParts) {
   for (const Json& result : summary.at("results")) stages.insert(result.at("stage"));
   EXPECT_EQ(stages, (std::set<std::string>{"sft", "improve", "control_random", "control_continued_sft",
                                            "control_expert_iteration"}));
+  const std::string report = ReadFile(run / "report.html");
+  for (const char* stage : {"Pretraining", "Fine-tuning", "Improvement"}) {
+    EXPECT_TRUE(report.find(std::string("<figcaption>") + stage + ", layer 1") != report.npos) << stage;
+  }
   // All controls start where improve started: their first round is drawn from the same weights.
   const auto first_reward = [](const fs::path& metrics) { return LinesOf(metrics).front().at("sampled_logprob"); };
   for (const Json& line : LinesOf(run / "metrics.jsonl")) {

@@ -197,6 +197,8 @@ TEST(RunImprove, LogsEveryRoundAndWritesRollouts) {
   const TemporaryFolder folder;
   Improvement run;
   run.evaluate = [](int64_t, MetricsLine& line) { line.Set("accuracy", 0.5); };
+  run.train.log_every = 4;
+  run.rl.drop_uniform_groups = false;  // so that every round trains
   const StageResult result = run.Run(folder.path());
   EXPECT_TRUE(result.state.stage_done);
   const std::vector<Json> lines = run.Metrics(folder.path());
@@ -207,9 +209,29 @@ TEST(RunImprove, LogsEveryRoundAndWritesRollouts) {
       EXPECT_TRUE(lines[i].contains(key)) << key;
     }
     EXPECT_EQ(lines[i].contains("accuracy"), i % 3 == 2);
+    EXPECT_EQ(lines[i].contains("expert_loads"), i == 3 || i == 5) << i;
+    EXPECT_GE(lines[i]["expert_load_max_over_mean"].get<double>(), 1) << lines[i].dump();
     EXPECT_EQ(fs::exists(folder / ("rollouts/step-" + std::to_string(i + 1) + ".jsonl")), i % 2 == 1) << i;
   }
   EXPECT_EQ(run.updates, 6);
+}
+
+// Every token that a round trains on takes its experts, whichever of the round's updates it falls to.
+TEST(RunImprove, ExpertLoadsAreThoseOfAllUpdates) {
+  Improvement run;
+  run.rl.steps = 1;
+  run.rl.drop_uniform_groups = false;
+  run.train.log_every = 1;
+  const auto total = [&] {
+    int64_t sum = 0;
+    const std::vector<Json> lines = run.Lines();
+    for (const Json& load : lines[0]["expert_loads"]) sum += load.get<int64_t>();
+    return sum;
+  };
+  const int64_t once = total();
+  EXPECT_GT(once, 0);
+  run.rl.updates_per_round = 3;
+  EXPECT_EQ(total(), once);
 }
 
 TEST(RunImprove, LearnsWhatIsRewarded) {
