@@ -122,6 +122,7 @@ class ImproveLoop {
 
   StageResult Run() {
     Progress progress(in_.name, in_.rl.steps, state_.stage_step);
+    if (in_.train.max_seconds > 0) progress.EndsWithin(in_.train.max_seconds - Elapsed());
     bool last = state_.stage_step >= in_.rl.steps || state_.stage_done;
     while (!last) {
       if (StopRequested()) {

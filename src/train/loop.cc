@@ -81,6 +81,7 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
       3 * ForwardFlopsPerToken(trainer.decoder().config(), 0.5 * static_cast<double>(config.context), with_mtp);
   Progress progress(inputs.name, config.steps, state.stage_step);
   const auto elapsed = [&] { return seconds_before + WallSeconds() - wall_start; };
+  if (config.max_seconds > 0) progress.EndsWithin(config.max_seconds - elapsed());
   int64_t saved = run.checkpoint() ? state.stage_step : -1;  // the stage's step that the newest checkpoint holds
   const auto save = [&](bool done) {
     state.stage_done = done;

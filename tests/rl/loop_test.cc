@@ -395,7 +395,10 @@ TEST(RunImprove, TimeThatRunsOutWhileSavingStillBringsTheLastEvaluation) {
   int64_t evaluated = 0;
   run.evaluate = [&](int64_t step, MetricsLine&) { evaluated = step; };
   run.extra_files = [](const fs::path&) { std::this_thread::sleep_for(std::chrono::milliseconds(600)); };
+  testing::internal::CaptureStderr();
   const StageResult result = run.Run(folder.path());
+  const std::string shown = testing::internal::GetCapturedStderr();
+  EXPECT_NE(shown.find("  0:01 left"), std::string::npos) << "the time ends the stage, not its steps: " << shown;
   EXPECT_TRUE(result.state.stage_done);
   EXPECT_GT(evaluated, 0);
   EXPECT_EQ(evaluated, result.state.stage_step);

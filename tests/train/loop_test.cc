@@ -127,7 +127,10 @@ TEST(RunStage, TimeThatRunsOutWhileSavingStillBringsTheLastEvaluation) {
   int64_t evaluated = 0;
   stage.inputs.evaluate = [&](int64_t step, MetricsLine&) { evaluated = step; };
   stage.extra_files = [](const fs::path&) { std::this_thread::sleep_for(std::chrono::milliseconds(600)); };
+  testing::internal::CaptureStderr();
   const StageResult result = stage.Run(folder.path());
+  const std::string shown = testing::internal::GetCapturedStderr();
+  EXPECT_NE(shown.find("  0:01 left"), std::string::npos) << "the time ends the stage, not its steps: " << shown;
   EXPECT_TRUE(result.state.stage_done);
   EXPECT_GT(evaluated, 0);
   EXPECT_EQ(evaluated, result.state.stage_step);
