@@ -122,7 +122,7 @@ std::string Tiles(const RunRecord& record, int64_t peak_bytes) {
   if (const auto gap = record.LargestGap()) tiles += GapTile(*gap);
   const CostRecord total = TotalCost(record);
   if (total.wall_seconds > 0) {
-    tiles += Tile("Time, all stages", Duration(total.wall_seconds),
+    tiles += Tile("Time, all in all", Duration(total.wall_seconds),
                   GroupedNumber(total.core_seconds, 0) + " core-seconds" +
                       (record.controls.empty() ? "" : ", controls included"));
     tiles += Tile("Cost", fmt::format("{:.4f} {}", total.core_cost + total.energy_cost, EscapeHtml(total.currency)),

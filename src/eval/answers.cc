@@ -55,11 +55,11 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     request.sampling.seed = HashCombine(options.seed, static_cast<uint64_t>(i));
     request.position_seed = request.sampling.seed;
     request.stop_ids = {tokenizer.eos_id()};
+    result.prompt_tokens += static_cast<int64_t>(request.prompt.size());
     requests.push_back(std::move(request));
   }
   Engine engine(decoder, machine, {});
   std::vector<int64_t> correct(problems.size(), 0);
-  double tokens = 0;
   const std::vector<Completion> completions = engine.Run(std::move(requests));
   for (size_t i = 0; i < completions.size(); ++i) {
     const Completion& completion = completions[i];
@@ -67,7 +67,7 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     const std::string text = DecodeCompletion(tokenizer, completion.tokens);
     const Score score = task.Grade(problems[problem], text);
     correct[problem] += score.correct;
-    tokens += static_cast<double>(completion.tokens.size());
+    result.generated_tokens += static_cast<int64_t>(completion.tokens.size());
     if (static_cast<int64_t>(result.kept.size()) < options.keep && completion.sample == 0) {
       result.kept.push_back({problems[problem], text, score});
     }
@@ -83,7 +83,9 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
   const Interval interval = Confidence95(shares);
   result.ci95_low = interval.low;
   result.ci95_high = interval.high;
-  if (!completions.empty()) result.mean_tokens = tokens / static_cast<double>(completions.size());
+  if (!completions.empty()) {
+    result.mean_tokens = static_cast<double>(result.generated_tokens) / static_cast<double>(completions.size());
+  }
   return result;
 }
 

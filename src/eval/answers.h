@@ -33,6 +33,7 @@ struct AnswerEvalResult {
   double pass_at_k = 0;                // k = samples
   double ci95_low = 0, ci95_high = 0;  // of pass_at_1, over problems
   double mean_tokens = 0;
+  int64_t prompt_tokens = 0, generated_tokens = 0;  // each prompt once, all samples
   std::vector<AnsweredProblem> kept;
 };
 

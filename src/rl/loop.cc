@@ -123,6 +123,7 @@ class ImproveLoop {
   StageResult Run() {
     Progress progress(in_.name, in_.rl.steps, state_.stage_step);
     if (in_.train.max_seconds > 0) progress.EndsWithin(in_.train.max_seconds - Elapsed());
+    run_.ledger().Book(kOtherPart);  // what came before
     bool last = state_.stage_step >= in_.rl.steps || state_.stage_done;
     while (!last) {
       if (StopRequested()) {
@@ -146,7 +147,7 @@ class ImproveLoop {
 
   // One round; `last` says whether the stage ends with it. Returns what was logged.
   MetricsLine Round(Progress& progress, bool& last) {
-    const double wall = WallSeconds(), core = ProcessorSeconds();
+    const double wall = WallSeconds();
     const int64_t step = state_.stage_step;
     const std::vector<RolloutGroup> groups =
         CollectRollouts({engine_, in_.tokenizer, in_.task, in_.rl, in_.seed}, curriculum_, step);
@@ -155,7 +156,7 @@ class ImproveLoop {
     ++state_.stage_step;
     last = state_.stage_step >= in_.rl.steps || OutOfTime();
     const double seconds = WallSeconds() - wall;
-    Account(groups, learnt, seconds, ProcessorSeconds() - core);
+    Account(groups, learnt);
     if (in_.rl.save_rollouts_every > 0 && state_.stage_step % in_.rl.save_rollouts_every == 0) {
       std::filesystem::create_directories(run_.path() / "rollouts");
       WriteRollouts(run_.path() / "rollouts" / fmt::format("step-{}.jsonl", state_.stage_step), in_.tokenizer, groups);
@@ -215,7 +216,7 @@ class ImproveLoop {
     return learnt;
   }
 
-  void Account(const std::vector<RolloutGroup>& groups, const Learnt& learnt, double wall, double core) {
+  void Account(const std::vector<RolloutGroup>& groups, const Learnt& learnt) {
     double generated = 0, prompt = 0;
     for (const RolloutGroup& group : groups) {
       prompt += static_cast<double>(group.rollouts.front().prompt.size());
@@ -226,8 +227,6 @@ class ImproveLoop {
     cost_.generated_tokens += static_cast<int64_t>(generated);
     cost_.trained_tokens += learnt.trained_tokens;
     cost_.flops += forward * (generated + prompt + 3 * static_cast<double>(learnt.trained_tokens));
-    cost_.wall_seconds += wall;
-    cost_.core_seconds += core;
   }
 
   MetricsLine LogRound(const std::vector<RolloutGroup>& groups, const Learnt& learnt, int64_t level,
@@ -260,7 +259,9 @@ class ImproveLoop {
     LogLoads(learnt.loads, state_.stage_step % in_.train.log_every == 0 || last, line);
     line.Set("step_time", seconds);
     if (in_.evaluate && (last || (in_.train.eval_every > 0 && state_.stage_step % in_.train.eval_every == 0))) {
+      run_.ledger().Book(in_.name);
       in_.evaluate(state_.stage_step, line);
+      run_.ledger().Book(kEvaluationPart);
     }
     run_.Log(line);
     return line;

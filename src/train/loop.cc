@@ -92,6 +92,7 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     run.Save(state, trainer.decoder(), trainer.optimizer(), config.keep_last, done);
   };
 
+  run.ledger().Book(kOtherPart);  // what came before
   bool last = state.stage_step >= config.steps || state.stage_done;
   while (!last) {
     if (StopRequested()) {
@@ -104,7 +105,7 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     double share_done = static_cast<double>(step) / static_cast<double>(config.steps);
     if (config.max_seconds > 0) share_done = std::max(share_done, elapsed() / config.max_seconds);
     const double lr = inputs.optimizer.lr * LearningRateFactor(inputs.optimizer, step, share_done);
-    const double step_start = WallSeconds(), core_start = ProcessorSeconds();
+    const double step_start = WallSeconds();
     const std::vector<Batch> batches = inputs.batches(step);
     const double total_weight = TotalWeight(batches);
     const StepResult step_result =
@@ -124,8 +125,6 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     result.last_loss = step_result.loss;
     cost.trained_tokens += step_result.tokens;
     cost.flops += flops_per_token * static_cast<double>(step_result.tokens);
-    cost.wall_seconds += seconds;
-    cost.core_seconds += ProcessorSeconds() - core_start;
 
     const double tokens_per_second = static_cast<double>(step_result.tokens) / seconds;
     MetricsLine line(inputs.name, state.stage_step);
@@ -144,7 +143,9 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     last = state.stage_step >= config.steps || (config.max_seconds > 0 && elapsed() >= config.max_seconds);
     LogLoads(step_result.loads, state.stage_step % config.log_every == 0 || last, line);
     if (inputs.evaluate && (last || (config.eval_every > 0 && state.stage_step % config.eval_every == 0))) {
+      run.ledger().Book(inputs.name);
       inputs.evaluate(state.stage_step, line);
+      run.ledger().Book(kEvaluationPart);
     }
     run.Log(line);
     progress.Update(

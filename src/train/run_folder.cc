@@ -21,15 +21,21 @@ RunFolder::RunFolder(const fs::path& path, bool resume, const PriceConfig& price
   checkpoint_ = NewestCheckpoint(path);
   if (checkpoint_) {
     resumed_ = ReadRunState(*checkpoint_);
-    // The one beside the metrics may be from before or after this checkpoint.
-    const fs::path ledger = *checkpoint_ / "trainer" / "ledger.json";
-    if (fs::exists(ledger)) ledger_.Load(ledger);
+    // The one beside the metrics knows of evaluations since, if it is of this checkpoint: it may be from before or
+    // after.
+    const fs::path beside = path / "ledger.json", within = *checkpoint_ / "trainer" / "ledger.json";
+    if (Ledger::CheckpointOf(beside) == checkpoint_->filename()) {
+      ledger_.Load(beside);
+    } else if (fs::exists(within)) {
+      ledger_.Load(within);
+    }
   }
   metrics_ = std::make_unique<LineAppender>(metrics, resumed_.metrics_bytes);
 }
 
 void RunFolder::Save(RunState state, const Decoder& decoder, const Optimizer& optimizer, int64_t keep_last,
                      bool pinned) {
+  ledger_.Book(state.stage);
   metrics_->Sync();
   state.metrics_bytes = metrics_->bytes();
   const auto write_extra = [this](const fs::path& folder) {
@@ -37,7 +43,12 @@ void RunFolder::Save(RunState state, const Decoder& decoder, const Optimizer& op
     ledger_.Save(folder / "trainer" / "ledger.json");
   };
   checkpoint_ = SaveCheckpoint(path_, state, decoder, optimizer, write_extra, {.keep_last = keep_last}, pinned);
-  ledger_.Save(path_ / "ledger.json");
+  ledger_.Book(kOtherPart);
+  SaveLedger();
+}
+
+void RunFolder::SaveLedger() const {
+  ledger_.Save(path_ / "ledger.json", checkpoint_ ? checkpoint_->filename().string() : std::string());
 }
 
 }  // namespace sputnik

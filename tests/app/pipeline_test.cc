@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "tests/support/expect_error.h"
@@ -70,6 +71,7 @@ class PipelineTest : public testing::Test {
 
 TEST_F(PipelineTest, ARunLeavesAllItsParts) {
   const fs::path run = folder_ / "run";
+  const double start = WallSeconds();
   ASSERT_TRUE(Run(run, false, {"controls.run=[\"random_reward\",\"continued_sft\",\"expert_iteration\"]"}));
   for (const char* part : {"recipe.toml", "metrics.jsonl", "ledger.json", "report.html", "summary.json",
                            "tokenizer/tokenizer.json", "rollouts/step-2.jsonl", "checkpoints/latest"}) {
@@ -83,6 +85,22 @@ TEST_F(PipelineTest, ARunLeavesAllItsParts) {
     }
   }
   EXPECT_EQ(steps, (std::map<std::string, int64_t>{{"improve", 10}, {"pretrain", 12}, {"sft", 12}}));
+  // Evaluations and the rest have their own parts, and all parts together are no more than the time that passed.
+  double seconds = 0;
+  const Json figures = Json::parse(ReadFile(run / "summary.json"));
+  for (const auto& [part, wall] : figures.at("seconds").items()) {
+    EXPECT_GT(wall.get<double>(), 0) << part;
+    seconds += wall.get<double>();
+  }
+  EXPECT_EQ(figures.at("seconds").size(), 8u);
+  EXPECT_LE(seconds, WallSeconds() - start);
+  // In each of sft, improve and three controls: two quick evaluations and one at the end, or two.
+  EXPECT_GT(figures.at("tokens").at("evaluation").at("generated"), 5 * 2 * 4 * 2);
+  EXPECT_GT(figures.at("flops").at("evaluation"), 0);
+  const Json ledger = Json::parse(ReadFile(run / "ledger.json")).at("stages");
+  for (const char* part : {"pretrain", "sft", "improve", "evaluation", "other"})
+    EXPECT_TRUE(ledger.contains(part)) << part;
+  EXPECT_FALSE(ledger.contains("control_random"));
   std::set<std::string> stages;
   const Json summary = Json::parse(ReadFile(run / "summary.json"));  // must outlive the loop over a part of it
   for (const Json& result : summary.at("results")) stages.insert(result.at("stage"));
@@ -105,8 +123,14 @@ TEST_F(PipelineTest, AFinishedRunResumesToNothing) {
   const fs::path run = folder_ / "run";
   ASSERT_TRUE(Run(run, false));
   const auto before = Substance(run);
+  const Json ledger = Json::parse(ReadFile(run / "ledger.json"));
   ASSERT_TRUE(Run(run, true));
   EXPECT_TRUE(before == Substance(run));
+  const Json again = Json::parse(ReadFile(run / "ledger.json"));
+  for (const char* figure : {"wall_seconds", "generated_tokens"}) {
+    const Json before_it = ledger.at("stages").at("evaluation").at(figure);
+    EXPECT_EQ(again.at("stages").at("evaluation").at(figure), before_it) << "not lost, not done again";
+  }
 }
 
 // Runs the program and kills it once metrics.jsonl has grown to `bytes`.

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "kernel/backend.h"
 #include "model/checkpoint.h"
@@ -402,6 +403,21 @@ TEST(RunImprove, TimeThatRunsOutWhileSavingStillBringsTheLastEvaluation) {
   EXPECT_TRUE(result.state.stage_done);
   EXPECT_GT(evaluated, 0);
   EXPECT_EQ(evaluated, result.state.stage_step);
+}
+
+TEST(RunImprove, EvaluationsAreBookedApart) {
+  const TemporaryFolder folder;
+  Improvement run;
+  run.rl.steps = 3;
+  run.train.eval_every = 1;
+  run.evaluate = [](int64_t, MetricsLine&) { std::this_thread::sleep_for(std::chrono::milliseconds(30)); };
+  const double start = WallSeconds();
+  run.Run(folder.path());
+  const double passed = WallSeconds() - start;
+  const Json stages = ReadJsonFile(folder / "ledger.json")["stages"];
+  EXPECT_GE(stages["evaluation"]["wall_seconds"], 0.09);
+  EXPECT_LE(stages["improve"]["wall_seconds"], passed - 0.09);
+  EXPECT_GT(stages["improve"]["core_seconds"], 0);
 }
 
 TEST(RunImprove, AStopBeforeTheFirstRoundKeepsTheEndOfTheStageBefore) {
