@@ -32,6 +32,10 @@ int64_t StageIndex(const std::string& name) {
 
 std::vector<fs::path> Paths(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
 
+SplitOptions HowToSplit(const DataConfig& data) {
+  return {.source = {.percent_separated = data.percent_separated}, .held_out_fraction = data.held_out_fraction};
+}
+
 // A pretraining batch in windows' worth of micro-batches.
 std::vector<Batch> SplitWindows(const Batch& batch, int64_t micro_batch_tokens) {
   if (batch.tokens() <= micro_batch_tokens) return {batch};
@@ -142,8 +146,10 @@ void Pipeline::PrepareTokenizer() {
       options.vocab_size = recipe_.tokenizer.vocab_size;
       options.split_digits = recipe_.tokenizer.split_digits;
       BpeTrainer trainer(options);
-      ForEachDocument(Paths(recipe_.data.text), {.percent_separated = recipe_.data.percent_separated},
-                      [&](std::string_view document) { trainer.Add(document); });
+      // What is held out is held out from the tokenizer, too.
+      ForEachPart(Paths(recipe_.data.text), HowToSplit(recipe_.data), [&](const TextPart& part) {
+        if (!part.held_out) trainer.Add(part.text);
+      });
       SaveTrainedTokenizer(trainer.Train(), folder, recipe_.model.max_position_embeddings);
     }
   }
@@ -158,9 +164,7 @@ void Pipeline::PrepareText() {
   if (!run_.checkpoint() || !fs::exists(train)) {
     fs::create_directories(folder);
     fs::remove(held_out);  // as with the tokenizer: of another text, or of a recipe that held some out
-    const PreparedShards made = PrepareShards(Paths(recipe_.data.text), *tokenizer_, train,
-                                              {.source = {.percent_separated = recipe_.data.percent_separated},
-                                               .held_out_fraction = recipe_.data.held_out_fraction});
+    const PreparedShards made = PrepareShards(Paths(recipe_.data.text), *tokenizer_, train, HowToSplit(recipe_.data));
     LogInfo("{} tokens of text, {} held out", made.train_tokens, made.held_out_tokens);
   }
   train_text_ = Shard::Open(train, tokenizer_->hash());

@@ -168,6 +168,20 @@ TEST_F(PipelineTest, ThreadsChangeNothing) {
   ExpectSameSubstance(folder_ / "one", folder_ / "two");
 }
 
+// A word of the held-out text alone must not have found its way into the vocabulary.
+TEST_F(PipelineTest, TheTokenizerDoesNotKnowTheHeldOutText) {
+  std::ofstream prose(folder_ / "prose.txt", std::ios::app);
+  for (int i = 0; i < 40; ++i) prose << "zqzqzq zqzqzq zqzqzq zqzqzq zqzqzq zqzqzq zqzqzq\n%\n";
+  prose.close();
+  const auto knows = [&](const std::string& name, const std::string& fraction) {
+    EXPECT_TRUE(Run(folder_ / name, false,
+                    {"data.held_out_fraction=" + fraction, "run.stages=[\"pretrain\"]", "pretrain.steps=1"}));
+    return ReadFile(folder_ / name / "tokenizer/tokenizer.json").find("zq") != std::string::npos;
+  };
+  EXPECT_TRUE(knows("all", "0"));
+  EXPECT_FALSE(knows("held_out", "0.3"));
+}
+
 TEST_F(PipelineTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {
   const auto refused = [&](ExitCode code, const std::string& part, const std::vector<std::string>& overrides) {
     EXPECT_MENTIONS(ExpectError(code, [&] { Run(folder_ / "run", false, overrides); }), part);
