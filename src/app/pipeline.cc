@@ -233,6 +233,14 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
     line.SetQuality(-bits.NatsPerToken());
     line.Set("val_bpb", bits.BitsPerByte(*held_out_text_));
     line.Set("val_nats_per_character", bits.NatsPerCharacter(*held_out_text_));
+    for (const auto& [name, figure] :
+         {std::pair("val_loss", bits.NatsPerToken()), std::pair("val_bpb", bits.BitsPerByte(*held_out_text_)),
+          std::pair("val_nats_per_character", bits.NatsPerCharacter(*held_out_text_))}) {
+      const std::optional<Interval> interval = bits.IntervalOf(figure);
+      if (!interval) continue;
+      line.Set(fmt::format("{}_ci95_low", name), interval->low);
+      line.Set(fmt::format("{}_ci95_high", name), interval->high);
+    }
   };
   return RunStage(trainer, run, inputs, start);
 }

@@ -61,7 +61,10 @@ OrderedJson TextJson(const RunRecord& record) {
   for (const StageRecord& stage : record.run.stages) {
     OrderedJson figures;
     for (const char* metric : {"val_bpb", "val_loss", "val_nats_per_character"}) {
-      if (const Curve* curve = stage.Find(metric)) figures[metric] = curve->back().y;
+      const std::string name = metric;
+      if (const Curve* curve = stage.Find(name)) figures[name] = curve->back().y;
+      const Curve *low = stage.Find(name + "_ci95_low"), *high = stage.Find(name + "_ci95_high");
+      if (low != nullptr && high != nullptr) figures[name + "_ci95"] = {low->back().y, high->back().y};
     }
     if (!figures.empty()) text[stage.name] = figures;
   }

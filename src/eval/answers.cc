@@ -1,10 +1,10 @@
 #include "eval/answers.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/json.h"
 #include "base/random.h"
+#include "eval/confidence.h"
 #include "task/prompt.h"
 
 namespace sputnik {
@@ -18,25 +18,6 @@ double PassAtK(int64_t samples, int64_t correct, int64_t k) {
     all_wrong *= static_cast<double>(samples - correct - i) / static_cast<double>(samples - i);
   }
   return 1 - all_wrong;
-}
-
-Interval Confidence95(const std::vector<double>& shares) {
-  constexpr double kZ = 1.959963984540054;
-  const auto n = static_cast<double>(shares.size());
-  if (shares.empty()) return {0, 1};
-  double mean = 0;
-  for (const double share : shares) mean += share;
-  mean /= n;
-  const bool binary = std::all_of(shares.begin(), shares.end(), [](double s) { return s == 0 || s == 1; });
-  if (binary || shares.size() < 2) {
-    const double z2 = kZ * kZ, centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
-    const double half = kZ / (1 + z2 / n) * std::sqrt(mean * (1 - mean) / n + z2 / (4 * n * n));
-    return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
-  }
-  double variance = 0;
-  for (const double share : shares) variance += (share - mean) * (share - mean) / (n - 1);
-  const double half = kZ * std::sqrt(variance / n);
-  return {std::max(0.0, mean - half), std::min(1.0, mean + half)};
 }
 
 AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, const Tokenizer& tokenizer,

@@ -132,9 +132,25 @@ TEST_F(EvalVerb, TextIsMeasuredInUnitsOfEveryTokenizer) {
   EXPECT_NEAR(json["perplexity"].get<double>(), 265, 1e-2);
   EXPECT_NEAR(json["nats_per_character"].get<double>(), 13 * nats / 12, 1e-5);
   EXPECT_NEAR(json["bits_per_byte"].get<double>(), nats / std::log(2.0), 1e-5);
+  EXPECT_FALSE(json.contains("bits_per_byte_ci95")) << "one stretch says nothing of others";
   const std::string table = Eval({"--text", text});
+  EXPECT_EQ(table.find("95%"), std::string::npos);
   EXPECT_MENTIONS(table, "perplexity");
   EXPECT_MENTIONS(table, "265.000");
+}
+
+TEST_F(EvalVerb, TextsHaveIntervals) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += fmt::format("Number {} of {}.\n%\n", i * i, std::string(i % 7, 'x'));
+  const std::string file = Write("many.txt", text);
+  const Json json = Parsed(Eval({"--text", file, "--percent-separated", "--json"})).at(0);
+  EXPECT_EQ(json["ci95_over"], "documents");
+  for (const std::string name : {"nats_per_token", "bits_per_byte", "nats_per_character"}) {
+    EXPECT_LT(json[name + "_ci95"][0], json[name]);
+    EXPECT_GT(json[name + "_ci95"][1], json[name]);
+  }
+  EXPECT_MENTIONS(Eval({"--text", file, "--percent-separated"}), "over documents");
+  EXPECT_MENTIONS(Eval({"--text", file, "--context", "16"}), "over stretches of 16 tokens");
 }
 
 TEST_F(EvalVerb, SeveralTextsAndWindows) {

@@ -21,6 +21,7 @@ TEST(ReportPage, HasEveryPartOfAFinishedRun) {
   EXPECT_MENTIONS_ONCE(page, "<figcaption>Improvement, layer 1</figcaption>");
   EXPECT_MENTIONS_ONCE(page, "exactly 0");
   EXPECT_MENTIONS_ONCE(page, "300 MiB");
+  EXPECT_MENTIONS_ONCE(page, "bits per byte, end of pretrain; 95%: 1.280 to 1.340");
   EXPECT_MENTIONS_ONCE(page, "prefers-color-scheme:dark");
 }
 

@@ -55,6 +55,8 @@ inline void WriteSupervisedMetrics(LineAppender& out, const std::string& stage, 
     if (on_text && step % 100 == 0) {
       line.Set("val_loss", 2.25 + 4.4 * std::exp(-9 * done));
       line.Set("val_bpb", 1.31 + 2.6 * std::exp(-9 * done));
+      line.Set("val_bpb_ci95_low", 1.28 + 2.6 * std::exp(-9 * done));
+      line.Set("val_bpb_ci95_high", 1.34 + 2.6 * std::exp(-9 * done));
     }
     if (!on_text && step % 20 == 0) {
       for (int64_t level = 1; level <= kRunLevels; ++level) {
