@@ -10,6 +10,7 @@
 #include "app/model_folder.h"
 #include "app/output.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "engine/request.h"
 #include "eval/answers.h"
 #include "eval/bits.h"
@@ -145,11 +146,12 @@ void EvaluateLevels(const ModelFolder& model, const Machine& machine, const Task
   }
   for (options.level = levels.lowest; options.level <= levels.highest; ++options.level) {
     const AnswerEvalResult result = EvaluateTask(*model.decoder, machine, *model.tokenizer, task, options);
+    if (const std::string few = TooFewProblems(result, options.problems); !few.empty()) LogWarning("{}", few);
     if (json) {
       Print(ResultJson(result, stage) + "\n");
     } else {
       Print(fmt::format("{:<16} {:<9} {:>5} {:>8} {:>8.3f}  [{:.3f}, {:.3f}]  {} {:>8.1f}\n", result.task,
-                        options.split == Split::kTrain ? "train" : "held_out", options.level, options.problems,
+                        options.split == Split::kTrain ? "train" : "held_out", options.level, result.options.problems,
                         result.pass_at_1, result.ci95_low, result.ci95_high,
                         several ? fmt::format(" {:>8.3f}", result.pass_at_k) : "", result.mean_tokens));
     }

@@ -356,6 +356,7 @@ void Pipeline::EvaluateStage(const std::string& name, RunFolder& run) {
     lines += ResultJson(result, name) + "\n";
     LogInfo("{}: level {}: pass@1 {:.3f} [{:.3f}, {:.3f}], pass@{} {:.3f}", name, level, result.pass_at_1,
             result.ci95_low, result.ci95_high, result.options.samples, result.pass_at_k);
+    if (const std::string few = TooFewProblems(result, recipe_.eval.problems); !few.empty()) LogInfo("{}", few);
     for (const AnsweredProblem& answered : result.kept) {
       OrderedJson json = {{"stage", name},
                           {"task", result.task},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "eval/confidence.h"
@@ -24,9 +25,13 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
                               const Task& task, const AnswerEvalOptions& options) {
   CHECK(options.temperature > 0 || options.samples == 1);
   AnswerEvalResult result{.task = task.name(), .options = options, .kept = {}};
+  if (const std::optional<int64_t> all = task.Count(options.level, options.split)) {
+    result.options.problems = std::min(options.problems, *all);
+  }
+  const int64_t count = result.options.problems;
   std::vector<Problem> problems;
   std::vector<Request> requests;
-  for (int64_t i = 0; i < options.problems; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     problems.push_back(task.Make(options.seed, options.level, static_cast<uint64_t>(i), options.split));
     Request request;
     request.prompt = EncodePrompt(tokenizer, task, problems.back());
@@ -59,8 +64,8 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     result.pass_at_1 += shares.back();
     result.pass_at_k += PassAtK(options.samples, c, options.samples);
   }
-  result.pass_at_1 /= static_cast<double>(options.problems);  // once, so that all right is exactly 1
-  result.pass_at_k /= static_cast<double>(options.problems);
+  result.pass_at_1 /= static_cast<double>(count);  // once, so that all right is exactly 1
+  result.pass_at_k /= static_cast<double>(count);
   const Interval interval = Confidence95(shares);
   result.ci95_low = interval.low;
   result.ci95_high = interval.high;
@@ -68,6 +73,14 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     result.mean_tokens = static_cast<double>(result.generated_tokens) / static_cast<double>(completions.size());
   }
   return result;
+}
+
+std::string TooFewProblems(const AnswerEvalResult& result, int64_t wanted) {
+  const AnswerEvalOptions& options = result.options;
+  if (options.problems >= wanted) return {};
+  return fmt::format("{}: level {} has {} {} problem{}, fewer than the {} asked for; each was asked once", result.task,
+                     options.level, options.problems, options.split == Split::kTrain ? "training" : "held-out",
+                     options.problems == 1 ? "" : "s", wanted);
 }
 
 std::string ResultJson(const AnswerEvalResult& result, const std::string& stage) {

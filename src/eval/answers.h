@@ -28,7 +28,7 @@ struct AnsweredProblem {
 
 struct AnswerEvalResult {
   std::string task;
-  AnswerEvalOptions options;
+  AnswerEvalOptions options;           // problems: as many as there were, each asked once, where the task has fewer
   double pass_at_1 = 0;                // mean share of correct samples
   double pass_at_k = 0;                // k = samples
   double ci95_low = 0, ci95_high = 0;  // of pass_at_1, over problems

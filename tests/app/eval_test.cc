@@ -103,6 +103,28 @@ TEST_F(EvalVerb, TheTableSaysTheSame) {
   EXPECT_EQ(head.find("pass@1") + 6, first.find("1.000") + 5) << table;
 }
 
+TEST_F(EvalVerb, AFileWithFewerProblemsIsAskedOnceAndThatIsSaid) {
+  const std::vector<std::string> arguments = {"eval",  "--model",           folder_.path(), "--task", "jsonl",
+                                              "--set", "file=" + problems_, "--level",      "1",      "--problems",
+                                              "1000"};
+  std::vector<std::string> as_json = arguments;
+  as_json.push_back("--json");
+  const Outcome result = RunProgram(as_json), table = RunProgram(arguments);
+  const Json level = Parsed(result.out).at(0);
+  const auto n = level["n"].get<int64_t>();
+  EXPECT_GT(n, 5);
+  EXPECT_LT(n, 60) << "about a tenth of 200";
+  EXPECT_EQ(level["pass_at_1"], 1);
+  const auto count = static_cast<double>(n);
+  EXPECT_NEAR(level["ci95"][0].get<double>(), count / (count + 1.959964 * 1.959964), 1e-5) << "of what was asked";
+  EXPECT_MENTIONS(result.err, fmt::format("level 1 has {} held-out problems, fewer than the 1000 asked for", n));
+  EXPECT_MENTIONS(table.out, fmt::format("held_out      1 {:>8}", n));
+  EXPECT_EQ(RunProgram({"eval", "--model", folder_.path(), "--task", "jsonl", "--set", "file=" + problems_, "--level",
+                        "1", "--problems", "5"})
+                .err,
+            "");
+}
+
 TEST_F(EvalVerb, SettingsReachTheTask) {
   const auto message = [&](const std::string& numbers) {
     return RunProgram({"eval", "--model", folder_.path(), "--task", "countdown", "--set", "numbers=" + numbers});
