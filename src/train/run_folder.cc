@@ -1,6 +1,7 @@
 #include "train/run_folder.h"
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace sputnik {
 
@@ -8,9 +9,7 @@ namespace fs = std::filesystem;
 
 RunFolder::RunFolder(const fs::path& path, bool resume, const PriceConfig& prices, double peak_flops)
     : path_(path), ledger_(prices, peak_flops) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) ThrowFailure("{}: cannot create the run folder: {}", path.string(), error.message());
+  CreateFolders(path);
   lock_ = std::make_unique<FolderLock>(path);
   const fs::path metrics = path / "metrics.jsonl";
   const bool begun = (fs::exists(metrics) && fs::file_size(metrics) > 0) || fs::exists(path / "checkpoints");
