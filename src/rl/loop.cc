@@ -207,6 +207,7 @@ class ImproveLoop {
       if (update == 0) learnt.first_stats = stats;
       learnt.all.kl += stats.kl;
       learnt.all.tokens += stats.tokens;
+      learnt.all.ratios += stats.ratios;
       learnt.all.clipped_low += stats.clipped_low;
       learnt.all.clipped_high += stats.clipped_high;
       learnt.trained_tokens += learnt.last.tokens;
@@ -242,10 +243,11 @@ class ImproveLoop {
     line.Set("lr", lr_);
     line.Set("entropy", learnt.last.entropy);
     if (in_.rl.kl_weight > 0) line.Set("kl", learnt.all.kl / tokens);
+    const auto ratios = static_cast<double>(std::max<int64_t>(learnt.all.ratios, 1));
     const auto low = static_cast<double>(learnt.all.clipped_low), high = static_cast<double>(learnt.all.clipped_high);
-    line.Set("clip_ratio/low_mean", low / tokens);
-    line.Set("clip_ratio/high_mean", high / tokens);
-    line.Set("clip_ratio/region_mean", (low + high) / tokens);
+    line.Set("clip_ratio/low_mean", low / ratios);
+    line.Set("clip_ratio/high_mean", high / ratios);
+    line.Set("clip_ratio/region_mean", (low + high) / ratios);
     // A round that trained on nothing has compared nothing, and must not claim a gap of 0.
     if (learnt.first_stats.tokens > 0) {
       line.Set("train_rollout_logprob_abs_diff", learnt.first_stats.max_abs_difference);

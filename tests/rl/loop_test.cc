@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <sstream>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -200,15 +201,39 @@ TEST(RunImprove, LogsEveryRoundAndWritesRollouts) {
   run.evaluate = [](int64_t, MetricsLine& line) { line.Set("accuracy", 0.5); };
   run.train.log_every = 4;
   run.rl.drop_uniform_groups = false;  // so that every round trains
+  run.rl.kl_weight = 0.1;
   const StageResult result = run.Run(folder.path());
   EXPECT_TRUE(result.state.stage_done);
   const std::vector<Json> lines = run.Metrics(folder.path());
   ASSERT_EQ(lines.size(), 6u);
+  std::vector<std::string> raw;
+  std::istringstream text(ReadFile(folder / "metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) raw.push_back(line);
+  ASSERT_EQ(raw.size(), 6u);
   for (size_t i = 0; i < 6; ++i) {
-    for (const char* key : {"reward", "reward_std", "entropy", "clip_ratio/region_mean", "frac_reward_zero_std",
-                            "completions/mean_length", "loss", "grad_norm", "lr", "num_tokens", "level"}) {
+    for (const char* key : {"reward",
+                            "reward_std",
+                            "rewards/even/mean",
+                            "rewards/even/std",
+                            "entropy",
+                            "clip_ratio/low_mean",
+                            "clip_ratio/high_mean",
+                            "clip_ratio/region_mean",
+                            "frac_reward_zero_std",
+                            "completions/mean_length",
+                            "completions/clipped_ratio",
+                            "completions/mean_terminated_length",
+                            "pass@4",
+                            "kl",
+                            "loss",
+                            "grad_norm",
+                            "lr",
+                            "num_tokens",
+                            "level",
+                            "train_rollout_logprob_abs_diff"}) {
       EXPECT_TRUE(lines[i].contains(key)) << key;
     }
+    EXPECT_NE(raw[i].find("\"step_time\""), std::string::npos);
     EXPECT_EQ(lines[i].contains("accuracy"), i % 3 == 2);
     EXPECT_EQ(lines[i].contains("expert_loads"), i == 3 || i == 5) << i;
     EXPECT_GE(lines[i]["expert_load_max_over_mean"].get<double>(), 1) << lines[i].dump();
