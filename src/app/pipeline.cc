@@ -170,6 +170,9 @@ OptimizerConfig Pipeline::OptimizerFor(OptimizerConfig config) const {
 void Pipeline::MakeModel() {
   if (run_.checkpoint() || !recipe_.run.from.empty()) {
     const fs::path folder = run_.checkpoint() ? *run_.checkpoint() : ResolveModelFolder(recipe_.run.from);
+    if (IsAdapterFolder(folder) && !run_.checkpoint() && !recipe_.lora.from.empty()) {
+      ThrowUsage("{}: is an adapter already; {} cannot be added to it", folder.string(), recipe_.lora.from);
+    }
     if (IsAdapterFolder(folder) || (recipe_.lora.on() && !PretrainingIsAhead())) {
       StartAdapterAt(folder);
     } else {

@@ -169,7 +169,7 @@ TEST_P(AdapterForward, ACacheChangesNoBit) {
 
 // The form that never expands keys and values must put kv_b_proj's adapter where it belongs in both its products.
 TEST_P(AdapterForward, BothFormsOfLatentAttentionAgree) {
-  if (!config_.HasLatentAttention()) GTEST_SKIP() << "there is one form only";
+  if (!config_.HasLatentAttention()) return;  // there is one form only
   Start<double>(false);
   const Batch batch = RandomBatch(config_, {21, 6}, 3);
   const std::vector<double> whole = FullForward<double>(*decoder_, reference_, arena_, batch);
