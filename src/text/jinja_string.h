@@ -1,0 +1,16 @@
+// The methods of a template's texts, as Python's str has them.
+#pragma once
+
+#include <string_view>
+
+#include "text/jinja_arguments.h"
+#include "text/jinja_heap.h"
+
+namespace sputnik::jinja {
+
+bool IsStringMethod(std::string_view name);  // Python has it, supported here or not
+
+// Throws Error for wrong arguments, for a method that is not supported, and where Python would throw.
+Value CallStringMethod(Heap& heap, const Text& self, std::string_view name, const Arguments& arguments);
+
+}  // namespace sputnik::jinja
