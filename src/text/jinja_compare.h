@@ -6,9 +6,11 @@
 namespace sputnik::jinja {
 
 bool Truth(const Value& value);
-bool Equal(const Value& a, const Value& b);  // never throws, but for values nested too deeply
-bool Same(const Value& a, const Value& b);   // Python's `is`
-bool Less(const Value& a, const Value& b);   // throws Error for what has no order, such as text and numbers
+// Where a heap is given, the work is counted. Throws Error for values nested too deeply.
+bool Equal(const Value& a, const Value& b, Heap* heap = nullptr);
+bool Same(const Value& a, const Value& b);  // Python's `is`
+bool Less(const Value& a, const Value& b,
+          Heap* heap = nullptr);  // throws Error for what has no order, such as text and numbers
 bool Contains(Heap& heap, const Value& all, const Value& one);  // `one in all`
 
 // Lists deeper than this are refused by whatever would have to go through them.

@@ -209,6 +209,7 @@ class Evaluator {
     Flow flow = Flow::kNext;
     for (const Value& item : loop.loop->items) {
       const Inside inside(*this, NewScope(scope_));
+      heap_.Step(4);
       Set("loop", loop);
       Assign(*s.target, item);
       flow = Execute(s.body);

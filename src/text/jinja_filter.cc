@@ -27,7 +27,10 @@ struct Use {
   Bound Bind(std::initializer_list<std::string_view> parameters, size_t needed = 0) const {
     return Bound(name, arguments, parameters, needed);
   }
-  Text AsText() const { return Display(heap, value); }
+  Text AsText() const {
+    if (value.IsText()) heap.Charge(value.text->size());
+    return Display(heap, value);
+  }
   std::vector<Value> Items() const { return Iterate(heap, value); }
 };
 
@@ -59,8 +62,9 @@ std::vector<Value> Sorted(Heap& heap, const std::vector<Value>& items, const std
   std::vector<size_t> order(items.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   for (size_t n = items.size(); n > 0; n /= 2) heap.Step(static_cast<int64_t>(items.size()));
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return reverse ? Less(keys[b], keys[a]) : Less(keys[a], keys[b]); });
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return reverse ? Less(keys[b], keys[a], &heap) : Less(keys[a], keys[b], &heap);
+  });
   std::vector<Value> sorted;
   for (const size_t i : order) sorted.push_back(items[i]);
   return sorted;
@@ -94,7 +98,8 @@ Value Unique(const Use& use) {
   std::vector<Value> seen, kept;
   for (size_t i = 0; i < items.size(); ++i) {
     use.heap.Step(static_cast<int64_t>(seen.size()));
-    if (std::any_of(seen.begin(), seen.end(), [&](const Value& key) { return Equal(key, keys[i]); })) continue;
+    if (std::any_of(seen.begin(), seen.end(), [&](const Value& key) { return Equal(key, keys[i], &use.heap); }))
+      continue;
     seen.push_back(keys[i]);
     kept.push_back(items[i]);
   }
@@ -108,7 +113,7 @@ Value MinOrMax(const Use& use) {
   if (items.empty()) return Undefined();
   size_t best = 0;
   for (size_t i = 1; i < items.size(); ++i) {
-    if (use.name == "min" ? Less(keys[i], keys[best]) : Less(keys[best], keys[i])) best = i;
+    if (use.name == "min" ? Less(keys[i], keys[best], &use.heap) : Less(keys[best], keys[i], &use.heap)) best = i;
   }
   return items[best];
 }
@@ -343,6 +348,12 @@ Value OfText(const Use& use) {
   return CallStringMethod(use.heap, *text.text, method, use.arguments);
 }
 
+Value CountOf(const Use& use) {
+  use.Bind({});
+  if (use.value.IsText()) use.heap.Step(static_cast<int64_t>(use.value.text->size() / 8));
+  return Int(Length(use.value));
+}
+
 using Filter = Value (*)(const Use&);
 struct Row {
   std::string_view name;
@@ -353,7 +364,7 @@ constexpr std::array kFilters{
     Row{"batch", Batch},
     Row{"capitalize", OfText},
     Row{"center", OfText},
-    Row{"count", [](const Use& use) { return use.Bind({}), Int(Length(use.value)); }},
+    Row{"count", CountOf},
     Row{"d", Default},
     Row{"default", Default},
     Row{"dictsort", DictSort},
@@ -376,7 +387,7 @@ constexpr std::array kFilters{
     Row{"items", Items},
     Row{"join", Join},
     Row{"last", FirstOrLast},
-    Row{"length", [](const Use& use) { return use.Bind({}), Int(Length(use.value)); }},
+    Row{"length", CountOf},
     Row{"list", [](const Use& use) { return use.Bind({}), use.heap.MakeList(use.Items()); }},
     Row{"lower", OfText},
     Row{"map", Map},

@@ -76,7 +76,7 @@ Value CallLoop(Heap& heap, const Function& function, const Arguments& arguments)
   const Value now = heap.MakeTuple(values);
   const bool same = loop.changed != nullptr && loop.changed->items.size() == values.size() &&
                     std::equal(values.begin(), values.end(), loop.changed->items.begin(),
-                               [](const Value& a, const Value& b) { return Equal(a, b); });
+                               [&](const Value& a, const Value& b) { return Equal(a, b, &heap); });
   loop.changed = now.list;
   return Bool(!same);
 }
@@ -107,7 +107,7 @@ Value CallList(Heap& heap, const Function& function, const Arguments& arguments)
   heap.Step(static_cast<int64_t>(items.size()));
   if (function.name == "copy") return function.self;
   const Bound bound(function.name, arguments, {"value"}, 1);
-  const auto same = [&](const Value& item) { return Equal(item, bound[0]); };
+  const auto same = [&](const Value& item) { return Equal(item, bound[0], &heap); };
   if (function.name == "count") return Int(std::count_if(items.begin(), items.end(), same));
   const auto found = std::find_if(items.begin(), items.end(), same);
   if (found == items.end()) ThrowBadInput("index: the value is not in the list");

@@ -160,12 +160,12 @@ Range Clip(int64_t size, const Value* first, const Value* last, const Value* ste
 
 Value Operate(Heap& heap, Operation operation, const Value& left, const Value& right) {
   switch (operation) {
-    case Operation::kEqual: return Bool(Equal(left, right));
-    case Operation::kNotEqual: return Bool(!Equal(left, right));
-    case Operation::kLess: return Bool(Less(left, right));
-    case Operation::kGreater: return Bool(Less(right, left));
-    case Operation::kLessEqual: return Bool(Less(left, right) || Equal(left, right));
-    case Operation::kGreaterEqual: return Bool(Less(right, left) || Equal(left, right));
+    case Operation::kEqual: return Bool(Equal(left, right, &heap));
+    case Operation::kNotEqual: return Bool(!Equal(left, right, &heap));
+    case Operation::kLess: return Bool(Less(left, right, &heap));
+    case Operation::kGreater: return Bool(Less(right, left, &heap));
+    case Operation::kLessEqual: return Bool(Less(left, right, &heap) || Equal(left, right, &heap));
+    case Operation::kGreaterEqual: return Bool(Less(right, left, &heap) || Equal(left, right, &heap));
     case Operation::kIn: return Bool(Contains(heap, right, left));
     case Operation::kNotIn: return Bool(!Contains(heap, right, left));
     default: break;
@@ -211,7 +211,7 @@ std::optional<Value> Item(Heap& heap, const Value& object, const Value& key) {
     return i < 0 || i >= size ? std::nullopt : std::optional((*items)[static_cast<size_t>(i)]);
   }
   if (!object.IsText()) return std::nullopt;
-  heap.Step(static_cast<int64_t>(object.text->size() / 16));
+  heap.Step(static_cast<int64_t>(object.text->size() / 8));
   const Characters characters(object.text->bytes);
   if (i < 0) i += characters.count();
   if (i < 0 || i >= characters.count()) return std::nullopt;

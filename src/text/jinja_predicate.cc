@@ -83,6 +83,7 @@ bool Holds(Heap& heap, std::string_view name, const Value& value, const Argument
   }
   if (name == "lower" || name == "upper") {
     const Bound none(name, arguments, {});
+    if (value.IsText()) heap.Step(static_cast<int64_t>(value.text->size() / 2));
     return *Is(name == "lower" ? "islower" : "isupper", Display(heap, value).bytes);
   }
   const bool divisible = name == "divisibleby";

@@ -185,10 +185,20 @@ Text SwapCase(const Text& self) {
 
 }  // namespace
 
+// Looking for a long part can take its length at each place.
+void CountSearch(Heap& heap, size_t text, size_t part) {
+  constexpr size_t kPlain = 16, kPairs = 4096;
+  heap.Step(static_cast<int64_t>(text / kPlain +
+                                 (part > kPlain ? std::min(text, part) / kPlain * (text / kPairs * kPlain) : 0)));
+}
+
 bool IsStringMethod(std::string_view name) { return std::binary_search(kMethods.begin(), kMethods.end(), name); }
 
 Value CallStringMethod(Heap& heap, const Text& self, std::string_view name, const Arguments& arguments) {
   heap.Charge(self.size());
+  for (const Value& argument : arguments.plain) {
+    if (argument.IsText()) CountSearch(heap, self.size(), argument.text->size());
+  }
   if (const std::optional<bool> is = Is(name, self.bytes)) {
     const Bound none(name, arguments, {});
     return Bool(*is);
@@ -202,7 +212,7 @@ Value CallStringMethod(Heap& heap, const Text& self, std::string_view name, cons
     const Bound bound(name, arguments, {"chars"});
     std::optional<std::string_view> chars;
     if (!bound.IsNone(0)) chars = bound.String(0).bytes;
-    if (chars) heap.Step(static_cast<int64_t>(chars->size()));
+    if (chars) heap.Step(static_cast<int64_t>(self.size() / 16 * (chars->size() / 4)));  // each against each
     return heap.Make(Strip(self, chars, name != "rstrip", name != "lstrip"));
   }
   const bool changes_case =
