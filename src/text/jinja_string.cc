@@ -196,8 +196,8 @@ bool IsStringMethod(std::string_view name) { return std::binary_search(kMethods.
 
 Value CallStringMethod(Heap& heap, const Text& self, std::string_view name, const Arguments& arguments) {
   heap.Charge(self.size());
-  for (const Value& argument : arguments.plain) {
-    if (argument.IsText()) CountSearch(heap, self.size(), argument.text->size());
+  if (!arguments.plain.empty() && arguments.plain[0].IsText()) {
+    CountSearch(heap, self.size(), arguments.plain[0].text->size());
   }
   if (const std::optional<bool> is = Is(name, self.bytes)) {
     const Bound none(name, arguments, {});

@@ -29,8 +29,7 @@ TEST(JinjaString, SizesAreCheckedBeforeTheyAreTaken) {
   for (const char* source :
        {"{{ 'a'.center(9223372036854775807) }}", "{{ 'a'.zfill(99999999999) }}", "{{ 'a'.ljust(999999999) }}",
         "{% set x = 'a' * 1000000 %}{{ x.replace('', x) }}", "{% set x = 'a' * 1000000 %}{{ x.join(x) }}"}) {
-    EXPECT_NE(RenderError(source).find("more memory than a template may take"), std::string::npos)
-        << source << RenderError(source);
+    EXPECT_NE(RenderError(source).find("than a template may"), std::string::npos) << source << RenderError(source);
   }
 }
 
