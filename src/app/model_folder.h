@@ -32,9 +32,9 @@ struct ModelUse {
   std::filesystem::path adapter = {};  // folder of one to put on the model; empty: none but the model's own
 };
 
-// A run folder (its newest checkpoint), a checkpoint, a Hugging Face folder, or an adapter's, which names its model. Says on the log what memory it needs,
-// and shows how far it is read. Throws Error (bad input) for a broken one, and for a tokenizer with more ids than the
-// model has; Error (usage) for one that does not fit into memory.
+// A run folder (its newest checkpoint), a checkpoint, a Hugging Face folder, or an adapter's, which names its model.
+// Says on the log what memory it needs, and shows how far it is read. Throws Error (bad input) for a broken one, and
+// for a tokenizer with more ids than the model has; Error (usage) for one that does not fit into memory.
 ModelFolder OpenModelFolder(const std::filesystem::path& folder, const ModelUse& use = {});
 
 // The tokenizer of such a folder, or of one that holds a tokenizer alone (or its tokenizer.json); no weights are read.

@@ -67,7 +67,7 @@ class Params {
 
   std::vector<Param>& list() { return list_; }
   const std::vector<Param>& list() const { return list_; }
-  const Tensor& Get(const std::string& name) const;  // CHECKs that it exists
+  const Tensor& Get(const std::string& name) const;   // CHECKs that it exists
   const Tensor* Find(const std::string& name) const;  // null: there is none
   // Matrices of equally many columns, one above another: those that are neighbours in memory, as they always are in
   // owned memory, become one.
