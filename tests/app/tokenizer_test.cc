@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "tests/support/byte_tokenizer.h"
 #include "tests/support/expect_error.h"
