@@ -113,7 +113,7 @@ ExitCode RunConvert(CommandLine& line) {
     std::optional<Progress> progress;
     ConvertModel(stored, target.temporary(), TypeNamed(dtype), most_bytes, [&](int64_t done, int64_t total) {
       constexpr int64_t kMega = 1'000'000;
-      if (total < 100 * kMega) return;  // gone before anyone could read it
+      if (line.global().quiet || total < 100 * kMega) return;  // gone before anyone could read it
       if (!progress) progress.emplace("writing weights, MB", total / kMega);
       progress->Update(done / kMega, "");
     });
@@ -124,7 +124,7 @@ ExitCode RunConvert(CommandLine& line) {
     WriteFileAtomically(target.temporary() / name, ReadFile(from));
   }
   target.Publish();
-  LogInfo("{}: {} in {}, now {}", out, ReadableBytes(stored.bytes()), stored.TypeNames(), dtype);
+  LogInfo("{}: made of {} in {}, types {}", out, ReadableBytes(stored.bytes()), stored.TypeNames(), dtype);
   return ExitCode::kOk;
 }
 
