@@ -39,7 +39,7 @@ class NewFolder {
     if (fs::exists(path_) && !(fs::is_directory(path_) && fs::is_empty(path_))) {
       ThrowUsage("{}: there is something in it already; give another --out", path_.string());
     }
-    if (path_.has_parent_path()) fs::create_directories(path_.parent_path());
+    if (path_.has_parent_path()) CreateFolders(path_.parent_path());
     std::string name = path_.string() + ".partial-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) ThrowFailure("{}: cannot create a folder beside it", path_.string());
     temporary_ = name;

@@ -46,7 +46,12 @@ TEST(RopeScalingTest, WhatIsWrittenReadsBack) {
   for (const RopeScaling& scaling : scalings) {
     const OrderedJson written = WriteRopeScaling(scaling);
     const ModelConfig read = Read({{"rope_scaling", Json::parse(written.dump())}});
-    EXPECT_EQ(read.rope_scaling.factor, scaling.factor);
+    for (double RopeScaling::*number :
+         {&RopeScaling::factor, &RopeScaling::beta_fast, &RopeScaling::mscale, &RopeScaling::mscale_all_dim,
+          &RopeScaling::attention_factor, &RopeScaling::low_freq_factor, &RopeScaling::high_freq_factor}) {
+      EXPECT_EQ(read.rope_scaling.*number, scaling.*number);
+    }
+    EXPECT_EQ(read.rope_scaling.original_max_position_embeddings, scaling.original_max_position_embeddings);
     EXPECT_EQ(read.rope_scaling.type, scaling.type);
     EXPECT_EQ(WriteRopeScaling(read.rope_scaling), written);
   }
