@@ -40,7 +40,7 @@ class NewFolder {
     if (fs::exists(path_) && !(fs::is_directory(path_) && fs::is_empty(path_))) {
       ThrowUsage("{}: there is something in it already; give another --out", path_.string());
     }
-    if (path_.has_parent_path()) fs::create_directories(path_.parent_path());
+    if (path_.has_parent_path()) CreateFolders(path_.parent_path());
     std::string name = path_.string() + ".partial-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) ThrowFailure("{}: cannot create a folder beside it", path_.string());
     temporary_ = name;
@@ -126,7 +126,7 @@ ExitCode RunConvert(CommandLine& line) {
         stored, target.temporary(), TypeNamed(dtype), most_bytes,
         [&](int64_t done, int64_t total) {
           constexpr int64_t kMega = 1'000'000;
-          if (total < 100 * kMega) return;  // gone before anyone could read it
+          if (line.global().quiet || total < 100 * kMega) return;  // gone before anyone could read it
           if (!progress) progress.emplace("writing weights, MB", total / kMega);
           progress->Update(done / kMega, "");
         },
@@ -138,7 +138,7 @@ ExitCode RunConvert(CommandLine& line) {
     WriteFileAtomically(target.temporary() / name, ReadFile(from));
   }
   target.Publish();
-  LogInfo("{}: {} in {}, now {}", out, ReadableBytes(stored.bytes()), stored.TypeNames(), dtype);
+  LogInfo("{}: made of {} in {}, types {}", out, ReadableBytes(stored.bytes()), stored.TypeNames(), dtype);
   return ExitCode::kOk;
 }
 

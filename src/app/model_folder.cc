@@ -72,10 +72,11 @@ ModelFolder OpenModelFolder(const fs::path& folder, const ModelUse& use) {
           static_cast<double>(CountParams(config).total) / 1e6, stored.TypeNames(),
           DescribeMemory(EstimateServingMemory(config, weights, use.form, context), context));
   CheckServingMemory(stored, use.form, context, AvailableMemory());
+  const bool terminal = StderrProgressStyle().terminal;
   std::optional<Progress> progress;
   opened.decoder = LoadModel(std::move(stored), false, [&](int64_t done, int64_t total) {
     constexpr int64_t kMega = 1'000'000;
-    if (total < 100 * kMega) return;  // gone before anyone could read it
+    if (!terminal || total < 100 * kMega) return;  // gone before anyone could read it
     if (!progress) progress.emplace("reading weights, MB", total / kMega);
     progress->Update(done / kMega, "");
   });
