@@ -1,12 +1,13 @@
 # The front door; CMake does the work. `make help` lists the targets.
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
+RUNS ?= 1000000
 TEXT ?= build/demo/fortunes.txt
 LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.h' '*.cc')
 BUILD = cmake --build build/$(1) --parallel $(JOBS)
 
-.PHONY: all demo test bench format lint install clean asan tsan help setup
+.PHONY: all demo test bench fuzz format lint install clean asan tsan help setup
 .DEFAULT_GOAL := all
 
 all: setup build/release/build.ninja     ## build the program: build/release/sputnik
@@ -28,6 +29,12 @@ bench: setup                             ## build and run the benchmarks
 asan tsan: %: setup build/%/build.ninja  ## the quick tests under sanitizers (asan: addresses and undefined behaviour)
 	$(call BUILD,$@)
 	JOBS=$(JOBS) scripts/test.sh build/$@ -L quick
+
+fuzz:                                    ## every fuzz target over RUNS inputs each, under clang and its sanitizers
+	scripts/setup.sh build fuzz
+	cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSPUTNIK_FUZZ=ON -DSPUTNIK_TESTS=OFF $(LAUNCHER)
+	$(call BUILD,fuzz)
+	scripts/fuzz.sh build/fuzz $(RUNS)
 
 format:                                  ## format all sources in place
 	scripts/setup.sh lint

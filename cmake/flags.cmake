@@ -9,6 +9,10 @@ target_compile_definitions(sputnik_flags INTERFACE _GLIBCXX_ASSERTIONS)
 target_link_options(sputnik_flags INTERFACE -Wl,-z,relro,-z,now)
 target_include_directories(sputnik_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 
+if(SPUTNIK_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  set(SPUTNIK_SANITIZE "address,undefined")
+endif()
 set(SPUTNIK_SANITIZE "" CACHE STRING "Sanitizers to build with, as -fsanitize= takes them")
 if(SPUTNIK_SANITIZE)
   # A finding ends the program, so that a test fails by it.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that the Debian packages are there which a purpose needs; silent when they are. The only list of packages.
-#   scripts/setup.sh [build] [demo] [bench] [lint]        (default: build demo)
+#   scripts/setup.sh [build] [demo] [bench] [lint] [fuzz]        (default: build demo)
 # Installs what is missing if it may (root, or sudo without a password); else prints the one line to run and fails.
 # SPUTNIK_SKIP_SETUP=1 skips all this, for systems that have the libraries in another way.
 set -eu
@@ -10,6 +10,7 @@ build="g++ cmake ninja-build pkg-config libhwy-dev libpcre2-dev libicu-dev libfm
 demo="fortunes fortunes-min" # 2.5 MB of short texts, under the three-clause BSD licence; each has a part of the files
 bench="libbenchmark-dev libdnnl-dev"
 lint="clang-format clang-tidy"
+fuzz="clang-14 libclang-rt-14-dev llvm-14"
 
 [ "${SPUTNIK_SKIP_SETUP:-}" != 1 ] || exit 0
 [ $# -gt 0 ] || set -- build demo
@@ -20,7 +21,8 @@ for purpose in "$@"; do
     demo) wanted="$wanted $demo" ;;
     bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $lint" ;;
-    *) echo "setup.sh: unknown purpose $purpose; there are build, demo, bench, lint" >&2; exit 2 ;;
+    fuzz) wanted="$wanted $fuzz" ;;
+    *) echo "setup.sh: unknown purpose $purpose; there are build, demo, bench, lint, fuzz" >&2; exit 2 ;;
   esac
 done
 

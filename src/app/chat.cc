@@ -187,7 +187,8 @@ ExitCode RunChat(CommandLine& line) {
   if (!line.Parse()) return ExitCode::kOk;
   flags.sampling();  // complains before the model is read
 
-  const ModelFolder model = OpenModelFolder(folder);
+  const ModelFolder model =
+      OpenModelFolder(folder, {.context = flags.max_tokens + 512, .form = AttentionFormOf(flags.attention)});
   LocalMachine machine(line.global());
   Chat chat(model, machine.machine(), flags);
   chat.conversation().SetSystem(system);

@@ -122,7 +122,8 @@ ExitCode RunGenerate(CommandLine& line) {
   if (given != 1) ThrowUsage("sputnik generate: give one of --prompt, --prompt-file and --tokens");
   Request request{.max_tokens = flags.max_tokens, .samples = samples, .sampling = flags.sampling()};
 
-  const ModelFolder model = OpenModelFolder(folder);
+  const ModelFolder model =
+      OpenModelFolder(folder, {.context = flags.max_tokens + 512, .form = AttentionFormOf(flags.attention)});
   request.prompt = prompt_flags.Read(line, model);
   request.position_seed = request.sampling.seed;
   request.top_logprobs = json ? top : 0;

@@ -1,4 +1,4 @@
-// sputnik info: a model's size and cost from its config alone, without its weights.
+// sputnik info: a model's size and cost from its config and the headers of its files; no weights are read.
 #pragma once
 
 #include "app/command_line.h"

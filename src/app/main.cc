@@ -3,6 +3,7 @@
 
 #include "app/chat.h"
 #include "app/command_line.h"
+#include "app/convert.h"
 #include "app/doctor.h"
 #include "app/eval.h"
 #include "app/generate.h"
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
       {"score", "log-probabilities of given texts", &RunScore},
       {"generate", "completions of a prompt", &RunGenerate},
       {"chat", "a conversation with a model", &RunChat},
+      {"convert", "a model folder in another type, or in files of another size", &RunConvert},
       {"info", "a model's size and cost", &RunInfo},
       {"doctor", "what this machine is and can do", &RunDoctor},
       {"version", "which sputnik this is", &RunVersion},

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "app/serving_memory.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/progress.h"
+#include "engine/request.h"
 #include "model/checkpoint.h"
+#include "train/memory.h"
 #include "train/state.h"
 
 namespace sputnik {
@@ -36,11 +40,11 @@ std::vector<int32_t> ModelFolder::StopIds() const {
   return ids;
 }
 
-ModelFolder OpenModelFolder(const fs::path& folder) {
+ModelFolder OpenModelFolder(const fs::path& folder, const ModelUse& use) {
   ModelFolder opened{.path = ResolveModelFolder(folder), .decoder = nullptr, .tokenizer = {}};
   if (opened.path != folder) LogDebug("{} is {}", folder.string(), opened.path.string());
-  // The tokenizer first: reading it is quick, and so is finding out that it does not fit.
-  const ModelConfig config = ReadModelConfig(opened.path / "config.json");
+  StoredModel stored(opened.path);
+  const ModelConfig config = stored.config();
   if (fs::exists(opened.path / "tokenizer.json")) {
     opened.tokenizer = Tokenizer::Load(opened.path);
     if (opened.tokenizer->vocab_size() > config.vocab_size) {
@@ -50,7 +54,20 @@ ModelFolder OpenModelFolder(const fs::path& folder) {
           opened.path.string(), opened.tokenizer->vocab_size(), config.vocab_size);
     }
   }
-  opened.decoder = LoadModel(opened.path, false);
+  const int64_t context = std::min(use.context, LongestSequence(config));
+  const WeightMemory weights = MemoryToLoad(stored, false);
+  LogInfo("{}: {:.1f} M parameters in {}; memory {}", opened.path.string(),
+          static_cast<double>(CountParams(config).total) / 1e6, stored.TypeNames(),
+          DescribeMemory(EstimateServingMemory(config, weights, use.form, context), context));
+  CheckServingMemory(stored, use.form, context, AvailableMemory());
+  const bool terminal = StderrProgressStyle().terminal;
+  std::optional<Progress> progress;
+  opened.decoder = LoadModel(std::move(stored), false, [&](int64_t done, int64_t total) {
+    constexpr int64_t kMega = 1'000'000;
+    if (!terminal || total < 100 * kMega) return;  // gone before anyone could read it
+    if (!progress) progress.emplace("reading weights, MB", total / kMega);
+    progress->Update(done / kMega, "");
+  });
   return opened;
 }
 

@@ -25,9 +25,16 @@ struct ModelFolder {
   std::vector<int32_t> StopIds() const;
 };
 
-// A run folder (its newest checkpoint), a checkpoint, or a Hugging Face folder. Throws Error (bad input) for a broken
-// one, and for a tokenizer with more ids than the model has.
-ModelFolder OpenModelFolder(const std::filesystem::path& folder);
+// What a verb will do with a model, as far as its memory depends on it.
+struct ModelUse {
+  int64_t context = 2048;  // tokens in the cache
+  AttentionForm form = AttentionForm::kExpanded;
+};
+
+// A run folder (its newest checkpoint), a checkpoint, or a Hugging Face folder. Says on the log what memory it needs,
+// and shows how far it is read. Throws Error (bad input) for a broken one, and for a tokenizer with more ids than the
+// model has; Error (usage) for one that does not fit into memory.
+ModelFolder OpenModelFolder(const std::filesystem::path& folder, const ModelUse& use = {});
 
 // The tokenizer of such a folder, or of one that holds a tokenizer alone (or its tokenizer.json); no weights are read.
 Tokenizer OpenTokenizer(const std::filesystem::path& folder);

@@ -174,7 +174,12 @@ void Pipeline::PrepareText() {
 void Pipeline::MakeModel() {
   if (run_.checkpoint() || !recipe_.run.from.empty()) {
     const fs::path folder = run_.checkpoint() ? *run_.checkpoint() : ResolveModelFolder(recipe_.run.from);
-    decoder_ = LoadModel(folder, true);
+    StoredModel stored(folder);
+    const TrainConfig& train = recipe_.HasStage("pretrain") ? recipe_.pretrain.train
+                               : recipe_.HasStage("sft")    ? recipe_.sft.train
+                                                            : recipe_.improve.train;
+    CheckTrainingMemory(stored.config(), recipe_.pretrain.optimizer, train, AvailableMemory());
+    decoder_ = LoadModel(std::move(stored), true);
     LogInfo("going on from {}", folder.string());
   } else {
     ModelConfig config = recipe_.model;

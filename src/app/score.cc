@@ -144,7 +144,7 @@ ExitCode RunScore(CommandLine& line) {
   if (!line.Parse()) return ExitCode::kOk;
 
   LineReader reader(file);
-  const ModelFolder model = OpenModelFolder(folder);
+  const ModelFolder model = OpenModelFolder(folder, {.context = kChunk, .form = AttentionFormOf(attention)});
   LocalMachine machine(line.global());
   const ModelConfig& config = model.decoder->config();
   Scorer scorer(*model.decoder, machine.machine(), AttentionFormOf(attention));

@@ -66,6 +66,11 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Advice to the system, without an effect on what is read: the whole file will be needed soon; a part of it will not
+  // be needed again soon, so that its memory is given back.
+  void Announce() const;
+  void Forget(std::span<const std::byte> part) const;
+
  private:
   std::span<const std::byte> bytes_;
 };

@@ -1,5 +1,7 @@
 #include "model/block.h"
 
+#include <algorithm>
+
 #include "model/ffn.h"
 #include "model/gqa.h"
 #include "model/mla.h"
@@ -12,7 +14,7 @@ namespace {
 
 FfnWeights CollectFfn(const ModelConfig& config, const Params& params, const std::string& prefix) {
   FfnWeights w;
-  w.gate_up = params.Join(prefix + "gate_proj.weight", prefix + "up_proj.weight");
+  w.gate_up = params.Join({prefix + "gate_proj.weight", prefix + "up_proj.weight"});
   w.down = params.Get(prefix + "down_proj.weight");
   if (config.mlp_bias) {
     w.gate_bias = params.Get(prefix + "gate_proj.bias");
@@ -40,7 +42,7 @@ MlaWeights CollectMla(const ModelConfig& config, const Params& params, const std
   MlaWeights w;
   const bool compressed = config.q_lora_rank > 0;
   w.input_projection =
-      params.Join(prefix + (compressed ? "q_a_proj.weight" : "q_proj.weight"), prefix + "kv_a_proj_with_mqa.weight");
+      params.Join({prefix + (compressed ? "q_a_proj.weight" : "q_proj.weight"), prefix + "kv_a_proj_with_mqa.weight"});
   if (compressed) {
     w.q_a_norm = params.Get(prefix + "q_a_layernorm.weight");
     w.q_b = params.Get(prefix + "q_b_proj.weight");
@@ -56,10 +58,21 @@ MoeWeights CollectMoe(const ModelConfig& config, const Params& params, const std
   w.gate = params.Get(prefix + "gate.weight");
   if (config.HasRouterBias()) w.bias = params.Get(prefix + "gate.e_score_correction_bias");
   if (config.n_shared_experts > 0) w.shared = CollectFfn(config, params, prefix + "shared_experts.");
+  std::vector<FfnWeights> experts;
+  size_t parts = 1;  // of which all experts' have as many
   for (int64_t expert = 0; expert < config.n_routed_experts; ++expert) {
-    const FfnWeights ffn = CollectFfn(config, params, fmt::format("{}experts.{}.", prefix, expert));
-    w.gate_up.push_back(ffn.gate_up);
-    w.down.push_back(ffn.down);
+    experts.push_back(CollectFfn(config, params, fmt::format("{}experts.{}.", prefix, expert)));
+    parts = std::max(parts, experts.back().gate_up.size());
+  }
+  w.gate_up.resize(parts);
+  for (const FfnWeights& expert : experts) {
+    w.down.push_back(expert.down);
+    const int64_t width = expert.down.size(1);
+    for (size_t part = 0; part < parts; ++part) {
+      const bool whole = expert.gate_up.size() == parts;
+      const auto number = static_cast<int64_t>(part);
+      w.gate_up[part].push_back(whole ? expert.gate_up[part] : expert.gate_up[0].Slice(0, number * width, width));
+    }
   }
   return w;
 }

@@ -26,8 +26,8 @@ struct ForwardContext {
 };
 
 struct MlaWeights {
-  Tensor input_projection;  // [q_proj or q_a_proj | kv_a_proj_with_mqa], joined
-  Tensor q_a_norm, q_b;     // with query compression only
+  std::vector<Tensor> input_projection;  // [q_proj or q_a_proj | kv_a_proj_with_mqa], joined
+  Tensor q_a_norm, q_b;                  // with query compression only
   Tensor kv_a_norm, kv_b, o;
 };
 
@@ -38,15 +38,16 @@ struct GqaWeights {
 };
 
 struct FfnWeights {
-  Tensor gate_up;                                       // [2·width, d], joined
+  std::vector<Tensor> gate_up;                          // [2·width, d], joined
   Tensor down;                                          // [d, width]
   Tensor gate_bias = {}, up_bias = {}, down_bias = {};  // undefined: none
 };
 
 struct MoeWeights {
-  Tensor gate, bias;  // bias float32, or undefined
-  FfnWeights shared;  // undefined tensors: no shared experts
-  std::vector<Tensor> gate_up, down;
+  Tensor gate, bias;                         // bias float32, or undefined
+  FfnWeights shared;                         // undefined tensors: no shared experts
+  std::vector<std::vector<Tensor>> gate_up;  // per expert: one list of joined ones, or gates and ups apart
+  std::vector<Tensor> down;
 };
 
 struct BlockWeights {

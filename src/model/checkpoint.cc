@@ -1,187 +1,200 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
-#include <map>
 #include <set>
 
 #include "base/error.h"
 #include "base/json.h"
-#include "tensor/safetensors.h"
+#include "tensor/widen.h"
 
 namespace sputnik {
 namespace {
 
 namespace fs = std::filesystem;
 
-// All tensors of a folder, over its shards.
-struct StoredModel {
-  std::vector<std::unique_ptr<SafetensorsFile>> files;
-  std::map<std::string, std::pair<const StoredTensor*, const SafetensorsFile*>> tensors;
-};
+constexpr int64_t kPiece = int64_t{1} << 18;  // numbers that are converted at a time
 
-std::vector<fs::path> ShardFiles(const fs::path& folder, std::map<std::string, std::string>& weight_map) {
-  const fs::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
-  if (fs::exists(single)) return {single};
-  if (!fs::exists(index)) {
-    ThrowBadInput("{}: no model.safetensors and no model.safetensors.index.json; is this a model folder?",
-                  folder.string());
-  }
-  const Json json = ReadJsonFile(index);
-  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
-    ThrowBadInput("{}: no `weight_map` object", index.string());
-  }
-  std::set<std::string> names;
-  for (const auto& [tensor, file] : json["weight_map"].items()) {
-    if (!file.is_string()) ThrowBadInput("{}: the file of `{}` is not a string", index.string(), tensor);
-    const auto name = file.get<std::string>();
-    if (name.empty() || name != fs::path(name).filename().string() || name == "..") {
-      ThrowBadInput("{}: `{}` is in \"{}\", which is not a file name in this folder", index.string(), tensor, name);
-    }
-    weight_map[tensor] = name;
-    names.insert(name);
-  }
-  std::vector<fs::path> paths;
-  for (const std::string& name : names) paths.push_back(folder / name);
-  return paths;
+// Calls work(begin, count) for consecutive pieces of `elements`.
+template <class Work>
+void InPieces(int64_t elements, const Work& work) {
+  for (int64_t begin = 0; begin < elements; begin += kPiece) work(begin, std::min(kPiece, elements - begin));
 }
 
-StoredModel OpenModel(const fs::path& folder) {
-  StoredModel model;
-  std::map<std::string, std::string> weight_map;
-  for (const fs::path& path : ShardFiles(folder, weight_map)) {
-    model.files.push_back(std::make_unique<SafetensorsFile>(path));
-    const SafetensorsFile& file = *model.files.back();
-    for (const auto& [name, tensor] : file.tensors()) {
-      if (!model.tensors.emplace(name, std::pair(&tensor, &file)).second) {
-        ThrowBadInput("{}: tensor `{}` is in another shard too", path.string(), name);
-      }
-    }
-  }
-  for (const auto& [name, file] : weight_map) {
-    const auto found = model.tensors.find(name);
-    if (found == model.tensors.end() || found->second.second->path().filename() != file) {
-      ThrowBadInput("{}: the index says tensor `{}` is in {}, but it is not; is the download complete?",
-                    folder.string(), name, file);
-    }
-  }
-  return model;
+// What was read of the file is not needed again: the weights would be in memory twice.
+void Fill(const StoredModel& stored, const Param& param) {
+  const StoredTensor& from = stored.Get(param.spec.name);
+  const StoredTensor* scales = stored.ScalesOf(param.spec.name);
+  const bool wide = param.tensor.dtype() == DType::kF64;
+  std::vector<float> piece(wide ? static_cast<size_t>(std::min(kPiece, from.elements())) : 0);
+  InPieces(from.elements(), [&](int64_t begin, int64_t count) {
+    const auto n = static_cast<size_t>(count);
+    if (!wide) return Widen(from, scales, begin, {param.tensor.as<float>() + begin, n});
+    Widen(from, scales, begin, {piece.data(), n});
+    std::copy_n(piece.data(), count, param.tensor.as<double>() + begin);
+  });
+  stored.Forget(param.spec.name);
 }
 
-// Published MTP layers carry copies of the embedding and the head; they are the main model's.
-bool IsMtpCopy(const std::string& name) {
-  return name.ends_with(".shared_head.head.weight") ||
-         (name.starts_with("model.layers.") && name.ends_with(".embed_tokens.weight"));
-}
-
-void CopyValues(const StoredTensor& from, const Tensor& to) {
-  const int64_t n = to.elements();
-  if (from.dtype == to.dtype()) {
-    std::memcpy(to.data(), from.data.data(), from.data.size());
-    return;
+void FillAll(const StoredModel& stored, Params& params, const std::map<std::string, const StoredTensor*>& in_place,
+             const ByteProgress& progress) {
+  int64_t total = 0, done = 0;
+  for (const Param& param : params.list()) {
+    if (!in_place.contains(param.spec.name)) total += stored.Get(param.spec.name).bytes();
   }
-  for (int64_t i = 0; i < n; ++i) {
-    double value = 0;
-    if (from.dtype == DType::kBF16) {
-      uint16_t bits = 0;
-      std::memcpy(&bits, from.data.data() + 2 * i, 2);
-      value = static_cast<double>(FloatFromBF16(bits));
-    } else {
-      float number = 0;
-      std::memcpy(&number, from.data.data() + 4 * i, 4);
-      value = static_cast<double>(number);
-    }
-    if (to.dtype() == DType::kF64) {
-      to.as<double>()[i] = value;
-    } else {
-      to.as<float>()[i] = static_cast<float>(value);
-    }
+  for (Param& param : params.list()) {
+    param.stored = stored.Get(param.spec.name).dtype;
+    if (in_place.contains(param.spec.name)) continue;
+    Fill(stored, param);
+    done += stored.Get(param.spec.name).bytes();
+    if (progress) progress(done, total);
   }
 }
 
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
+// config.json of a model whose weights are stored as `dtype`: the one it was read with, as far as it still says the
+// truth.
+std::string ConfigText(const ModelConfig& config, DType dtype) {
+  const char* name = dtype == DType::kBF16 ? "bfloat16" : dtype == DType::kF16 ? "float16" : "float32";
+  OrderedJson json = OrderedJson::parse(config.source.empty() ? WriteModelConfig(config) : config.source);
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = name;
+  if (json.contains("dtype")) json.erase("torch_dtype");
+  json.erase("quantization_config");
+  if (json.contains("num_nextn_predict_layers") || config.num_nextn_predict_layers > 0) {
+    json["num_nextn_predict_layers"] = config.num_nextn_predict_layers;
+  }
+  return json.dump(2) + "\n";
 }
 
-// Names, shapes and types against the config, before memory is taken for any of them.
-void CheckTensors(const StoredModel& stored, const fs::path& folder, const ModelConfig& config) {
-  std::set<std::string> expected;
-  for (const ParamSpec& spec : ListParams(config)) {
-    const std::string& name = spec.name;
-    expected.insert(name);
-    const auto found = stored.tensors.find(name);
-    if (found == stored.tensors.end()) {
-      ThrowBadInput("{}: tensor `{}` is missing; the folder does not hold the model its config.json describes",
-                    folder.string(), name);
-    }
-    const auto& [tensor, file] = found->second;
-    if (tensor->shape != spec.shape) {
-      ThrowBadInput("{}: tensor `{}` has shape {}, but config.json asks for {}", file->path().string(), name,
-                    ShapeText(tensor->shape), ShapeText(spec.shape));
-    }
-    if (tensor->dtype != DType::kF32 && tensor->dtype != DType::kBF16) {
-      ThrowBadInput("{}: tensor `{}` is {}; F32 and BF16 can be loaded", file->path().string(), name,
-                    NameOf(tensor->dtype));
-    }
-  }
-  for (const auto& [name, place] : stored.tensors) {
-    if (!expected.contains(name) && !IsMtpCopy(name) && !(config.tie_word_embeddings && name == "lm_head.weight")) {
-      ThrowBadInput("{}: unexpected tensor `{}`: config.json does not describe it", place.second->path().string(),
-                    name);
-    }
-  }
-  const auto head = stored.tensors.find("lm_head.weight");
-  if (config.tie_word_embeddings && head != stored.tensors.end()) {
-    const StoredTensor& embedding = *stored.tensors.at("model.embed_tokens.weight").first;
-    if (!std::ranges::equal(head->second.first->data, embedding.data)) {
-      ThrowBadInput("{}: `lm_head.weight` differs from the embedding, but config.json ties them", folder.string());
-    }
-  }
+// The numbers of a tensor, or of a part of it, in another type.
+void Emit(std::span<const float> values, DType dtype, const DataSink& sink) {
+  if (dtype == DType::kF32) return sink(std::as_bytes(values));
+  std::vector<uint16_t> narrow(values.size());
+  Narrow(values, narrow);
+  sink(std::as_bytes(std::span(narrow)));
 }
 
-void CopyWeights(const StoredModel& stored, Decoder& decoder) {
-  for (const Param& param : decoder.params().list()) {
-    CopyValues(*stored.tensors.at(param.spec.name).first, param.tensor);
-  }
+// A parameter as something stored, so that both kinds of writing share their conversions.
+StoredTensor AsStored(const Param& param) {
+  const auto bytes = static_cast<size_t>(param.spec.elements() * SizeOf(param.tensor.dtype()));
+  return {param.tensor.dtype(), param.spec.shape, {static_cast<const std::byte*>(param.tensor.data()), bytes}};
+}
+
+// Router biases are nudged by steps that bfloat16 may not hold: they keep their type where it holds them, else float32.
+DType TypeOfBias(const Param& param) {
+  const std::span<float> values = param.tensor.span<float>();
+  const bool holds =
+      std::ranges::all_of(values, [](float value) { return FloatFromBF16(BF16FromFloat(value)) == value; });
+  return param.stored == DType::kBF16 && holds ? DType::kBF16 : DType::kF32;
+}
+
+void Produce(const StoredTensor& from, const StoredTensor* scales, DType dtype, const DataSink& sink) {
+  if (from.dtype == dtype) return sink(from.data);
+  std::vector<float> piece(static_cast<size_t>(std::min(kPiece, from.elements())));
+  InPieces(from.elements(), [&](int64_t begin, int64_t count) {
+    const std::span<float> values(piece.data(), static_cast<size_t>(count));
+    Widen(from, scales, begin, values);
+    Emit(values, dtype, sink);
+  });
 }
 
 }  // namespace
 
+WeightMemory MemoryToLoad(const StoredModel& stored, bool with_gradients) {
+  WeightMemory memory;
+  const std::map<std::string, const StoredTensor*> in_place =
+      with_gradients ? std::map<std::string, const StoredTensor*>() : stored.InPlace();
+  for (const ParamSpec& spec : ListParams(stored.config())) {
+    const auto place = in_place.find(spec.name);
+    if (place == in_place.end()) {
+      memory.owned += spec.elements() * SizeOf(DType::kF32);
+    } else {
+      memory.mapped += place->second->bytes();
+      const bool rows_only = spec.role == ParamRole::kEmbedding && !stored.config().tie_word_embeddings;
+      if (rows_only) memory.embedding += place->second->bytes();
+    }
+  }
+  return memory;
+}
+
+std::unique_ptr<Decoder> LoadModel(StoredModel stored, bool with_gradients, const ByteProgress& progress) {
+  const ModelConfig config = stored.config();
+  if (with_gradients) {
+    auto decoder = std::make_unique<Decoder>(config, DType::kF32, true);
+    FillAll(stored, decoder->params(), {}, progress);
+    return decoder;
+  }
+  const std::map<std::string, const StoredTensor*> in_place = stored.InPlace();
+  for (const SafetensorsFile& file : stored.files()) file.Announce();
+  Params params(config, in_place);
+  FillAll(stored, params, in_place, progress);
+  params.Keep(stored.TakeFiles());
+  return std::make_unique<Decoder>(config, std::move(params));
+}
+
 std::unique_ptr<Decoder> LoadModel(const fs::path& folder, bool with_gradients) {
-  ModelConfig config = ReadModelConfig(folder / "config.json");
-  const StoredModel stored = OpenModel(folder);
-  const std::string mtp_prefix = fmt::format("model.layers.{}.eh_proj", config.num_hidden_layers);
-  const auto mtp = stored.tensors.lower_bound(mtp_prefix);
-  if (mtp == stored.tensors.end() || !mtp->first.starts_with(mtp_prefix)) config.num_nextn_predict_layers = 0;
-  CheckTensors(stored, folder, config);
-  auto decoder = std::make_unique<Decoder>(config, DType::kF32, with_gradients);
-  CopyWeights(stored, *decoder);
-  return decoder;
+  return LoadModel(StoredModel(folder), with_gradients);
 }
 
 void LoadWeights(const fs::path& folder, Decoder& decoder) {
-  const StoredModel stored = OpenModel(folder);
-  CheckTensors(stored, folder, decoder.config());
-  CopyWeights(stored, decoder);
+  const StoredModel stored(folder, decoder.config());
+  FillAll(stored, decoder.params(), {}, {});
 }
 
-void SaveModel(const fs::path& folder, const Decoder& decoder) {
+void SaveModel(const fs::path& folder, const Decoder& decoder, const SaveOptions& options) {
   const ModelConfig& config = decoder.config();
   CHECK(decoder.params().dtype() == DType::kF32);
   std::vector<TensorToStore> tensors;
-  for (const Param& param : decoder.params().list()) {
-    const auto bytes = static_cast<size_t>(param.spec.elements() * SizeOf(DType::kF32));
-    tensors.push_back(
-        {param.spec.name, DType::kF32, param.spec.shape, {static_cast<const std::byte*>(param.tensor.data()), bytes}});
+  std::vector<StoredTensor> values;
+  const auto add = [&](const std::string& name, const Param& param) {
+    const bool bias = param.spec.role == ParamRole::kRouterBias && options.dtype != DType::kF32;
+    tensors.push_back({name, bias ? TypeOfBias(param) : options.dtype, param.spec.shape, {}});
+    values.push_back(AsStored(param));
+  };
+  const auto role = [&](ParamRole wanted) -> const Param& {
+    return *std::ranges::find_if(decoder.params().list(), [&](const Param& p) { return p.spec.role == wanted; });
+  };
+  for (const Param& param : decoder.params().list()) add(param.spec.name, param);
+  for (int64_t depth = 0; config.mtp_copies && depth < config.num_nextn_predict_layers; ++depth) {
+    const std::string prefix = fmt::format("model.layers.{}.", config.num_hidden_layers + depth);
+    const Param& embedding = role(ParamRole::kEmbedding);
+    add(prefix + "embed_tokens.weight", embedding);
+    add(prefix + "shared_head.head.weight", config.tie_word_embeddings ? embedding : role(ParamRole::kHead));
   }
-  WriteSafetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
-  WriteFileAtomically(folder / "config.json", WriteModelConfig(config));
+  WriteShards(folder, tensors, options.most_bytes,
+              [&](size_t i, const DataSink& sink) { Produce(values[i], nullptr, tensors[i].dtype, sink); });
+  WriteFileAtomically(folder / "config.json", ConfigText(config, options.dtype));
   OrderedJson generation = {{"_from_model_config", true}, {"do_sample", true}, {"temperature", 1.0}};
   if (config.bos_token_id >= 0) generation["bos_token_id"] = config.bos_token_id;
   if (config.eos_token_id >= 0) generation["eos_token_id"] = config.eos_token_id;
   WriteFileAtomically(folder / "generation_config.json", generation.dump(2) + "\n");
+}
+
+void ConvertModel(const StoredModel& stored, const fs::path& folder, std::optional<DType> dtype, int64_t most_bytes,
+                  const ByteProgress& progress) {
+  std::set<std::string> biases;
+  for (const ParamSpec& spec : ListParams(stored.config())) {
+    if (spec.role == ParamRole::kRouterBias) biases.insert(spec.name);
+  }
+  std::vector<TensorToStore> tensors;
+  std::map<DType, int64_t> elements;
+  for (const auto& [name, tensor] : stored.tensors()) {
+    if (stored.IsScale(name)) continue;
+    DType type = tensor->dtype == DType::kF8E4M3 ? DType::kBF16 : tensor->dtype;
+    if (dtype && !(biases.contains(name) && *dtype == DType::kBF16)) type = *dtype;
+    elements[type] += tensor->elements();
+    tensors.push_back({name, type, tensor->shape, {}});
+  }
+  WriteShards(
+      folder, tensors, most_bytes,
+      [&](size_t i, const DataSink& sink) {
+        const std::string& name = tensors[i].name;
+        Produce(stored.Get(name), stored.ScalesOf(name), tensors[i].dtype, sink);
+        stored.Forget(name);
+      },
+      progress);
+  // config.json names the type that most numbers have.
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  WriteFileAtomically(folder / "config.json", ConfigText(stored.config(), most->first));
 }
 
 }  // namespace sputnik

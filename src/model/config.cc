@@ -7,6 +7,7 @@
 
 #include "base/elementary.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "model/family.h"
 #include "model/rope_scaling.h"
@@ -215,7 +216,7 @@ void ModelConfig::Validate(std::string_view where) const {
 }
 
 ModelConfig ReadModelConfig(const std::filesystem::path& path) {
-  const Json json = ReadJsonFile(path);
+  const Json json = ReadStrictJsonFile(path, 1 << 19);
   const std::string where = path.string();
   if (!json.is_object()) ThrowUsage("{}: not a JSON object", where);
   const std::string types = fmt::format("{}", fmt::join(ModelTypes(), ", "));
@@ -243,6 +244,8 @@ ModelConfig ReadModelConfig(const std::filesystem::path& path) {
   ReadEndIds(json, config, where);
   ReadRopeScaling(json, config, where);
   RefuseUnsupported(json, config, where);
+  config.fp8 = json.contains("quantization_config") && !json["quantization_config"].is_null();
+  config.source = ReadFile(path);
   config.Validate(where);
   return config;
 }

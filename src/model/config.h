@@ -46,6 +46,10 @@ struct ModelConfig {
   int64_t position_range = 0;
   int64_t bos_token_id = -1, eos_token_id = -1, pad_token_id = -1;
   std::vector<int64_t> more_eos_token_ids;  // of files whose eos_token_id is a list: all but the first
+  bool fp8 = false;  // eight-bit weights with a scale per block of 128×128 (`quantization_config`)
+  bool mtp_copies =
+      false;           // the folder it came from repeats embedding and head in its MTP modules, as published ones do
+  std::string source;  // the text of the config.json that this was read from: its other keys are kept on saving
 
   void ListFields(Fields& fields);
 

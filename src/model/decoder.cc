@@ -18,7 +18,10 @@ const T* CopyToArena(Arena& arena, const std::vector<T>& values) {
 }  // namespace
 
 Decoder::Decoder(const ModelConfig& config, DType dtype, bool with_gradients)
-    : config_(config), params_(config, dtype, with_gradients), rotary_(config, dtype) {
+    : Decoder(config, Params(config, dtype, with_gradients)) {}
+
+Decoder::Decoder(const ModelConfig& config, Params params)
+    : config_(config), params_(std::move(params)), rotary_(config, params_.dtype()) {
   embedding_ = params_.Get("model.embed_tokens.weight");
   final_norm_ = params_.Get("model.norm.weight");
   head_ = config.tie_word_embeddings ? embedding_ : params_.Get("lm_head.weight");
@@ -98,8 +101,13 @@ ForwardResult Decoder::Forward(Pass& pass, const Batch& batch, const ForwardOpti
       x = pass.Recompute(x, [config = &config_, weights = &block, kept](Pass& p, const Tensor& input) {
         return Block(p, *config, *weights, *kept, input);
       });
-    } else {
+    } else if (pass.recording()) {
       x = Block(pass, config_, block, context, x);
+    } else {
+      // Nothing of a block is needed after it but its output, which takes the place of its input.
+      const ArenaScope scope(pass.arena);
+      const int64_t d = config_.hidden_size;
+      CopyHeads(pass, Block(pass, config_, block, context, x).SplitLast(1, d), x.SplitLast(1, d));
     }
   }
   result.hidden = RmsNorm(pass, x, final_norm_, config_.rms_norm_eps);

@@ -34,6 +34,7 @@ class Decoder {
  public:
   // float64 runs on the reference machine only. `with_gradients` for training.
   Decoder(const ModelConfig& config, DType dtype, bool with_gradients);
+  Decoder(const ModelConfig& config, Params params);  // of that config's weights
 
   const ModelConfig& config() const { return config_; }
   Params& params() { return params_; }

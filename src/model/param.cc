@@ -196,24 +196,61 @@ Params::Params(const ModelConfig& config, DType dtype, bool with_gradients) : dt
     }
     Tensor tensor = MakeTensor(values_.get() + next, type, spec.shape, slot);
     next += spec.elements() * SizeOf(type);
+    index_.emplace(spec.name, i);
     list_.push_back({std::move(spec), tensor});
   }
 }
 
-const Tensor& Params::Get(const std::string& name) const {
-  const auto found = std::find_if(list_.begin(), list_.end(), [&](const Param& p) { return p.spec.name == name; });
-  if (found == list_.end()) CheckFailed(__FILE__, __LINE__, "parameter exists", name);
-  return found->tensor;
+Params::Params(const ModelConfig& config, const std::map<std::string, const StoredTensor*>& in_place)
+    : dtype_(DType::kF32) {
+  std::vector<ParamSpec> specs = ListParams(config);
+  for (const ParamSpec& spec : specs) {
+    if (!in_place.contains(spec.name)) bytes_ += spec.elements() * SizeOf(DType::kF32);
+  }
+  values_ = std::make_unique<std::byte[]>(static_cast<size_t>(bytes_));
+  std::byte* next = values_.get();
+  for (ParamSpec& spec : specs) {
+    const auto place = in_place.find(spec.name);
+    Tensor tensor;
+    if (place != in_place.end()) {
+      // A tensor's memory may be written to in general; this is mapped for reading, and the system sees to it.
+      tensor =
+          MakeTensor(const_cast<std::byte*>(place->second->data.data()), place->second->dtype, spec.shape, nullptr);
+    } else {
+      tensor = MakeTensor(next, DType::kF32, spec.shape, nullptr);
+      next += spec.elements() * SizeOf(DType::kF32);
+    }
+    index_.emplace(spec.name, list_.size());
+    list_.push_back({std::move(spec), tensor});
+  }
 }
 
-Tensor Params::Join(const std::string& first, const std::string& second) const {
-  const Tensor& a = Get(first);
-  const Tensor& b = Get(second);
-  CHECK_EQ(a.size(1), b.size(1));
-  CHECK(static_cast<std::byte*>(a.data()) + a.elements() * SizeOf(a.dtype()) == b.data());
-  const auto index = static_cast<size_t>(
-      std::find_if(list_.begin(), list_.end(), [&](const Param& p) { return p.spec.name == first; }) - list_.begin());
-  return Tensor(a.data(), a.dtype(), {a.size(0) + b.size(0), a.size(1)}, slots_ ? &slots_[index] : nullptr);
+size_t Params::IndexOf(const std::string& name) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) CheckFailed(__FILE__, __LINE__, "parameter exists", name);
+  return found->second;
+}
+
+const Tensor& Params::Get(const std::string& name) const { return list_[IndexOf(name)].tensor; }
+
+std::vector<Tensor> Params::Join(std::initializer_list<std::string> names) const {
+  std::vector<Tensor> joined;
+  const std::byte* end = nullptr;
+  GradientSlot* slot = nullptr;  // of the first of those that became one
+  for (const std::string& name : names) {
+    const size_t index = IndexOf(name);
+    const Tensor& next = list_[index].tensor;
+    if (!joined.empty() && next.data() == end && next.dtype() == joined.back().dtype()) {
+      Tensor& last = joined.back();
+      CHECK_EQ(last.size(1), next.size(1));
+      last = Tensor(last.data(), last.dtype(), {last.size(0) + next.size(0), last.size(1)}, slot);
+    } else {
+      slot = slots_ ? &slots_[index] : nullptr;
+      joined.push_back(next);
+    }
+    end = static_cast<std::byte*>(next.data()) + next.elements() * SizeOf(next.dtype());
+  }
+  return joined;
 }
 
 Tensor Params::Gradient(const Param& param) const {

@@ -1,11 +1,15 @@
 // The model's weights: one list of names, shapes and roles made from the config, and the memory behind it.
 #pragma once
 
+#include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "model/config.h"
+#include "tensor/safetensors.h"
 #include "tensor/tensor.h"
 
 namespace sputnik {
@@ -43,23 +47,30 @@ ParamCounts CountParams(const ModelConfig& config);
 struct Param {
   ParamSpec spec;
   Tensor tensor;
+  DType stored = DType::kF32;  // in the file it was read from
 };
 
-// Owns values and gradients, each in one piece of memory. Router biases are float32 whatever the type.
+// Values and gradients: owned, each in one piece of memory, or values that lie in mapped files. Router biases are
+// float32 whatever the type.
 class Params {
  public:
   // with_gradients: tensors carry gradient slots, all zero.
   Params(const ModelConfig& config, DType dtype, bool with_gradients);
+  // For a model that only computes. The weights named in `in_place` stay where they are in their mapped files, as they
+  // are stored there, and cannot be written to. All others are owned, float32, zero until they are filled.
+  Params(const ModelConfig& config, const std::map<std::string, const StoredTensor*>& in_place);
+  void Keep(std::vector<SafetensorsFile> files) { files_ = std::move(files); }  // those that weights lie in
   Params(Params&&) = default;
   Params& operator=(Params&&) = default;
 
   std::vector<Param>& list() { return list_; }
   const std::vector<Param>& list() const { return list_; }
   const Tensor& Get(const std::string& name) const;  // CHECKs that it exists
-  // Neighbouring [a, k] and [b, k] matrices seen as one [a + b, k].
-  Tensor Join(const std::string& first, const std::string& second) const;
+  // Matrices of equally many columns, one above another: those that are neighbours in memory, as they always are in
+  // owned memory, become one.
+  std::vector<Tensor> Join(std::initializer_list<std::string> names) const;
 
-  DType dtype() const { return dtype_; }
+  DType dtype() const { return dtype_; }  // of what is owned
   bool has_gradients() const { return gradients_ != nullptr; }
   Tensor Gradient(const Param& param) const;
   void ClearGradients();
@@ -68,11 +79,15 @@ class Params {
   void Initialise(const ModelConfig& config, uint64_t seed);
 
  private:
+  size_t IndexOf(const std::string& name) const;
+
   DType dtype_;
   int64_t bytes_ = 0;
+  std::vector<SafetensorsFile> files_;
   std::unique_ptr<std::byte[]> values_, gradients_;
   std::unique_ptr<GradientSlot[]> slots_;
   std::vector<Param> list_;
+  std::unordered_map<std::string, size_t> index_;
 };
 
 }  // namespace sputnik

@@ -40,13 +40,11 @@ GroupedLinearArgs ArgsFor(const Grouped& grouped, const Tensor& x, const Tensor&
           .y_stride = y.stride(0)};
 }
 
-}  // namespace
-
-Tensor Linear(Pass& pass, const Tensor& x, const Tensor& w) {
+// Records after the product; a tape runs backwards, so that of several products the last comes first.
+void LinearInto(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
   CHECK_EQ(x.rank(), 2);
   CHECK_EQ(w.rank(), 2);
   CHECK_EQ(x.size(1), w.size(1));
-  Tensor y = pass.New(x.dtype(), {x.size(0), w.size(0)});
   pass.kernels.linear(ArgsFor(x, w, y), pass.pool);
   pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, x, w, y] {
     const Tensor dy = y.Gradient(arena);
@@ -61,19 +59,18 @@ Tensor Linear(Pass& pass, const Tensor& x, const Tensor& w) {
       kernels.linear_backward_weight(args, pool);
     }
   });
-  return y;
 }
 
-Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const Tensor> w) {
+void GroupedLinearInto(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const Tensor> w,
+                       const Tensor& y) {
   CHECK(!w.empty());
   CHECK_EQ(group_start.size(), w.size() + 1);
   const Tensor w0 = w[0];
   const auto groups = static_cast<int64_t>(w.size());
-  Tensor y = pass.New(x.dtype(), {x.size(0), w0.size(0)});
   const Grouped weights{groups, group_start.data(), pass.arena.New<void*>(groups)};
   for (int64_t g = 0; g < groups; ++g) weights.pointers[g] = w[static_cast<size_t>(g)].data();
   pass.kernels.grouped_linear(ArgsFor(weights, x, w0, y), pass.pool);
-  if (!pass.recording()) return y;
+  if (!pass.recording()) return;
   Grouped gradients = weights;
   const bool learns = w0.has_gradient();
   if (learns) {
@@ -96,6 +93,40 @@ Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group
           kernels.grouped_linear_backward_weight(args, pool);
         }
       });
+}
+
+}  // namespace
+
+Tensor Linear(Pass& pass, const Tensor& x, const Tensor& w) { return Linear(pass, x, {&w, 1}); }
+
+Tensor Linear(Pass& pass, const Tensor& x, std::span<const Tensor> w) {
+  int64_t end = 0;
+  for (const Tensor& part : w) end += part.size(0);
+  Tensor y = pass.New(x.dtype(), {x.size(0), end});
+  // From the last to the first, so that on the way back dx is one chain over ascending outputs.
+  for (size_t i = w.size(); i-- > 0;) {
+    end -= w[i].size(0);
+    LinearInto(pass, x, w[i], y.Slice(1, end, w[i].size(0)));
+  }
+  return y;
+}
+
+Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const Tensor> w) {
+  Tensor y = pass.New(x.dtype(), {x.size(0), w[0].size(0)});
+  GroupedLinearInto(pass, x, group_start, w, y);
+  return y;
+}
+
+Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group_start,
+                     std::span<const std::vector<Tensor>> w) {
+  int64_t end = 0;
+  for (const std::vector<Tensor>& part : w) end += part[0].size(0);
+  Tensor y = pass.New(x.dtype(), {x.size(0), end});
+  for (size_t i = w.size(); i-- > 0;) {
+    const int64_t outputs = w[i][0].size(0);
+    end -= outputs;
+    GroupedLinearInto(pass, x, group_start, w[i], y.Slice(1, end, outputs));
+  }
   return y;
 }
 

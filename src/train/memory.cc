@@ -58,6 +58,15 @@ MemoryEstimate EstimateTrainingMemory(const ModelConfig& config, const Optimizer
   return estimate;
 }
 
+int64_t EstimateForwardMemory(const ModelConfig& config, int64_t tokens) {
+  int64_t largest_block = 0;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    largest_block = std::max(largest_block, BlockFloats(config, config.HasMoe(layer)));
+  }
+  // Rotations are computed for the positions that occur.
+  return tokens * (2 * config.hidden_size + largest_block + config.rotary_dim()) * kFloat;
+}
+
 int64_t AvailableMemory() {
   int64_t available = int64_t{1} << 62;
   std::ifstream info("/proc/meminfo");

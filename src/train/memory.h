@@ -17,6 +17,9 @@ struct MemoryEstimate {
 MemoryEstimate EstimateTrainingMemory(const ModelConfig& config, const OptimizerConfig& optimizer,
                                       int64_t micro_batch_tokens, bool recompute, bool with_mtp);
 
+// Bytes of one forward of `tokens` that neither learns nor keeps a block's memory, with its rotations.
+int64_t EstimateForwardMemory(const ModelConfig& config, int64_t tokens);
+
 // Bytes this process may still take: the smaller of what is free and what its control group allows.
 int64_t AvailableMemory();
 

@@ -138,7 +138,7 @@ TEST_F(EvalVerb, SettingsReachTheTask) {
 
 TEST_F(EvalVerb, TextIsMeasuredInUnitsOfEveryTokenizer) {
   // Weights of zero: every one of the 265 tokens is equally likely.
-  const std::unique_ptr<Decoder> decoder = LoadModel(folder_.path(), false);
+  const std::unique_ptr<Decoder> decoder = LoadModel(folder_.path(), true);
   for (const Param& param : decoder->params().list()) {
     std::fill_n(param.tensor.as<float>(), param.spec.elements(), 0.f);
   }

@@ -15,6 +15,8 @@
 namespace sputnik {
 namespace {
 
+namespace fs = std::filesystem;
+
 class InfoTest : public testing::Test {
  protected:
   std::string Write(const std::string& name, std::string_view text) {
@@ -100,6 +102,46 @@ TEST_F(InfoTest, AModelFolderIsDescribedWithWhereItComesFrom) {
   const std::string text = OutputOf({"info", "-m", folder_.path().string()});
   EXPECT_MENTIONS(text, "parameters");
   EXPECT_MENTIONS(text, "tokenizer_ids");
+}
+
+TEST_F(InfoTest, StoredWeightsTemplatesAndSpecialTokensAreDescribed) {
+  const Tokenizer tokenizer = MakeTinyFolder(folder_.path());
+  const auto described = [&] { return Json::parse(OutputOf({"info", folder_.path().string(), "--json"})); };
+  Json json = described();
+  EXPECT_EQ(json["stored"]["types"], "F32");
+  EXPECT_EQ(json["stored"]["files"], 1);
+  EXPECT_EQ(json["stored"]["bytes"], 4 * json["parameters"].get<int64_t>());
+  EXPECT_EQ(json["special_tokens"]["eos"]["id"], tokenizer.eos_id());
+  EXPECT_EQ(json["special_tokens"]["eos"]["text"], tokenizer.TokenBytes(tokenizer.eos_id()));
+  EXPECT_GT(json["special_tokens"]["count"], 1);
+  Write("chat_template.jinja", "x");
+  EXPECT_EQ(described()["chat_template"], "chat_template.jinja");
+  const std::string text = OutputOf({"info", folder_.path().string()});
+  for (const char* part : {"special tokens", "chat template", "stored", "memory to serve", "memory to train"}) {
+    EXPECT_MENTIONS(text, part);
+  }
+  // A tokenizer that cannot be read is said, and the model described nevertheless.
+  Write("tokenizer.json", "{}");
+  json = described();
+  EXPECT_MENTIONS(json["tokenizer_error"].get<std::string>(), "tokenizer.json");
+  EXPECT_GT(json["parameters"], 0);
+  fs::resize_file(folder_ / "model.safetensors", 100);
+  EXPECT_MENTIONS(MessageOf(3, {"info", folder_.path()}), "model.safetensors");
+}
+
+TEST_F(InfoTest, MemoryGrowsWithTheContext) {
+  const std::string config = Write("config.json", kV3Json);
+  const auto memory = [&](const char* context) {
+    return Json::parse(OutputOf({"info", "--config", config, "--json", "--context", context}))["memory"];
+  };
+  const Json small = memory("1024"), large = memory("2048");
+  const auto difference = [&](const char* form) {
+    return large["serve"][form]["cache"].get<int64_t>() - small["serve"][form]["cache"].get<int64_t>();
+  };
+  EXPECT_EQ(difference("absorbed"), 1024 * 61 * (512 + 64) * 4);
+  EXPECT_EQ(difference("expanded"), 1024 * 61 * 128 * (192 + 128) * 4);
+  EXPECT_GT(large["train"]["activations"], small["train"]["activations"]);
+  EXPECT_GT(large["train"]["weights"], 4 * 671'026'419'200);
 }
 
 TEST_F(InfoTest, TheTextGroupsDigits) {

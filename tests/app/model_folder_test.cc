@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/model_folders.h"
+#include "tests/support/program.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sputnik {
@@ -74,6 +75,15 @@ TEST(ModelFolder, WhatIsNoModelIsNamed) {
   EXPECT_MENTIONS(ExpectError(ExitCode::kBadInput, [&] { OpenModelFolder(folder.path()); }), "model.safetensors");
   fs::remove(folder / "model.safetensors");
   EXPECT_MENTIONS(ExpectError(ExitCode::kBadInput, [&] { OpenModelFolder(folder.path()); }), "model.safetensors");
+}
+
+TEST(ModelFolder, MemoryIsSaidBeforeAModelIsRead) {
+  const TemporaryFolder folder;
+  MakeTinyFolder(folder.path());
+  const Outcome outcome = RunProgram({"score", "--model", folder.path().string()}, "{\"tokens\": [1, 2]}");
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_MENTIONS(outcome.err, "parameters in F32; memory about ");
+  EXPECT_EQ(RunProgram({"score", "--quiet", "--model", folder.path().string()}, "{\"tokens\": [1, 2]}").err, "");
 }
 
 TEST(ModelFolder, ATokenizerNeedsNoModel) {

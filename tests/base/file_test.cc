@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -274,6 +275,24 @@ TEST(FolderLock, DiesWithItsProcess) {
   });
   ASSERT_TRUE(WIFSIGNALED(status));
   const FolderLock lock(folder.path());
+}
+
+TEST(MappedFile, AdviceChangesNothingThatIsRead) {
+  const TemporaryFolder folder;
+  std::string text(20'000, 'x');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7);
+  WriteFileAtomically(folder / "file", text);
+  const MappedFile file(folder / "file");
+  const auto same = [&] { return std::memcmp(file.bytes().data(), text.data(), text.size()) == 0; };
+  file.Announce();
+  EXPECT_TRUE(same());
+  file.Forget(file.bytes());
+  EXPECT_TRUE(same());
+  file.Forget(file.bytes().subspan(5000, 100));  // within a page
+  file.Forget({});
+  EXPECT_TRUE(same());
+  WriteFileAtomically(folder / "empty", "");
+  MappedFile(folder / "empty").Announce();
 }
 
 TEST(CreateFolders, MakesWhatIsMissingAndNamesWhatCannotBe) {

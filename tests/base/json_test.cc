@@ -57,5 +57,22 @@ TEST(Json, DepthIsLimited) {
   EXPECT_MENTIONS(ExpectError(ExitCode::kBadInput, [&] { ParseJson(objects, "a.json"); }), "deeper than 128");
 }
 
+TEST(Json, AStrictFileHasEachNameOnce) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder / "config.json";
+  const auto refusal = [&](std::string_view text, uint64_t most = 1000) {
+    WriteFileAtomically(path, text);
+    return ExpectError(ExitCode::kBadInput, [&] { ReadStrictJsonFile(path, most); });
+  };
+  EXPECT_MENTIONS(refusal(R"({"a":1,"b":{"c":1},"a":2})"), "config.json: `a` stands twice");
+  EXPECT_MENTIONS(refusal(R"({"b":[{"c":1,"\u0063":2}]})"), "`c` stands twice");
+  EXPECT_MENTIONS(refusal(R"({"a":)"), "not valid JSON");
+  EXPECT_MENTIONS(refusal("[1, 2, 3]", 8), "9 bytes are more than");
+  EXPECT_MENTIONS(refusal(Nested(129)), "deeper than 128");
+  WriteFileAtomically(path, R"({"a":{"b":1},"b":{"a":1},"c":[{"b":1},{"b":1}]})");
+  EXPECT_EQ(ReadStrictJsonFile(path, 1000)["a"]["b"], 1);
+  EXPECT_EQ(ReadJsonFile(path)["b"]["a"], 1);
+}
+
 }  // namespace
 }  // namespace sputnik

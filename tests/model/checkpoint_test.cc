@@ -1,11 +1,15 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <set>
 
 #include "base/json.h"
+#include "kernel/backend.h"
+#include "op/logprob.h"
+#include "tensor/widen.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden.h"
 #include "tests/support/published.h"
@@ -60,29 +64,41 @@ std::span<const std::byte> BytesOf(const Param& param) {
   return {static_cast<const std::byte*>(param.tensor.data()), bytes};
 }
 
+// Whatever type a parameter has.
+std::vector<float> ValuesOf(const Param& param) {
+  std::vector<float> values(static_cast<size_t>(param.spec.elements()));
+  Widen({param.tensor.dtype(), param.spec.shape, BytesOf(param)}, nullptr, 0, values);
+  return values;
+}
+
+bool SameBits(std::span<const float> a, std::span<const float> b) {
+  return std::ranges::equal(std::as_bytes(a), std::as_bytes(b));
+}
+
 void ExpectSameWeights(const Decoder& a, const Decoder& b) {
   ASSERT_EQ(a.params().list().size(), b.params().list().size());
   for (size_t i = 0; i < a.params().list().size(); ++i) {
     const Param &x = a.params().list()[i], &y = b.params().list()[i];
     EXPECT_EQ(x.spec.name, y.spec.name);
-    EXPECT_TRUE(std::ranges::equal(BytesOf(x), BytesOf(y))) << x.spec.name;
+    EXPECT_TRUE(SameBits(ValuesOf(x), ValuesOf(y))) << x.spec.name;
   }
 }
 
-// The values of a parameter against those of the file, bfloat16 or not.
+// The values of a parameter against those of the file.
 void ExpectStored(const Param& param, const StoredTensor& stored) {
-  ASSERT_EQ(stored.elements(), param.spec.elements()) << param.spec.name;
-  for (int64_t i = 0; i < stored.elements(); ++i) {
-    float expected = 0;
-    uint16_t half = 0;
-    if (stored.dtype == DType::kBF16) {
-      std::memcpy(&half, stored.data.data() + 2 * i, 2);
-      expected = FloatFromBF16(half);
-    } else {
-      std::memcpy(&expected, stored.data.data() + 4 * i, 4);
-    }
-    ASSERT_EQ(param.tensor.as<float>()[i], expected) << param.spec.name << " " << i;
-  }
+  std::vector<float> expected(static_cast<size_t>(stored.elements()));
+  Widen(stored, nullptr, 0, expected);
+  EXPECT_TRUE(SameBits(ValuesOf(param), expected)) << param.spec.name;
+}
+
+// Logits of a few tokens, which depend on every weight but the MTP modules'.
+std::vector<float> LogitsOf(const Decoder& decoder) {
+  ThreadPool pool(1);
+  Arena arena(int64_t{1} << 26);
+  Pass pass({KernelsFor("cpu"), pool}, arena);
+  const ForwardResult result = decoder.Forward(pass, RandomBatch(decoder.config(), {5, 9}, 3));
+  const std::span<float> logits = Logits(pass, result.hidden, decoder.head()).span<float>();
+  return {logits.begin(), logits.end()};
 }
 
 class Checkpoint : public testing::Test {
@@ -222,7 +238,8 @@ TEST_F(Checkpoint, TypesThatAreNoWeightsAreRefused) {
   for (const DType dtype : {DType::kF64, DType::kI32}) {
     LooseTensors tensors = ReadTensors(Weights());
     tensors[embedding_] = Zeros(dtype, {40, 16});
-    EXPECT_MENTIONS(RefusalOf(tensors, embedding_), std::string(NameOf(dtype)) + "; F32 and BF16 can be loaded");
+    EXPECT_MENTIONS(RefusalOf(tensors, embedding_),
+                    std::string(NameOf(dtype)) + "; F32, BF16, F16 and F8_E4M3 can be loaded");
     Take("v3_groups");
   }
 }
@@ -283,6 +300,10 @@ TEST_F(Shards, AnIndexStaysInItsFolder) {
   EXPECT_MENTIONS(Refusal(embedding_), "not a file name");
   map_[embedding_] = ".";
   WriteIndex(map_);
+  EXPECT_MENTIONS(Refusal(embedding_), "not a file name");
+  fs::create_directory(folder_ / "folder");
+  map_[embedding_] = "folder";
+  WriteIndex(map_);
   EXPECT_MENTIONS(Refusal(), "not a regular file");
 }
 
@@ -298,7 +319,7 @@ TEST_F(Shards, AnIndexThatIsNoneIsRefused) {
   WriteIndex(map_);
   EXPECT_MENTIONS(Refusal(embedding_), "not a string");
   WriteIndex(Json::object());
-  EXPECT_MENTIONS(Refusal(), "is missing");
+  EXPECT_MENTIONS(Refusal(), "`weight_map` is empty");
 }
 
 TEST_F(Shards, AnIndexAndItsFilesMustAgree) {
@@ -330,8 +351,34 @@ TEST_F(Shards, AnIndexAndItsFilesMustAgree) {
   EXPECT_MENTIONS(Refusal(), norm_file);
 }
 
+TEST_F(Shards, ATotalThatIsNotTrueIsRefused) {
+  const fs::path index = folder_ / "model.safetensors.index.json";
+  Json json = ReadJsonFile(index);
+  const auto total = json["metadata"]["total_size"].get<int64_t>();
+  for (const int64_t wrong : {total - 1, total + 4, int64_t{0}}) {
+    json["metadata"]["total_size"] = wrong;
+    WriteFileAtomically(index, json.dump());
+    EXPECT_MENTIONS(Refusal(), fmt::format("`total_size` is {}, but the files hold {} bytes", wrong, total));
+  }
+}
+
+// As the caches of other programs are laid out.
+TEST_F(Shards, LinksToShardsAreFollowed) {
+  TemporaryFolder blobs;
+  const auto before = LoadModel(folder_.path(), true);
+  for (const auto& entry : fs::directory_iterator(folder_.path())) {
+    if (entry.path().extension() != ".safetensors" || entry.path().filename() == "golden.safetensors") continue;
+    const fs::path blob = blobs / entry.path().filename().string().substr(0, 11);
+    fs::rename(entry.path(), blob);
+    fs::create_symlink(blob, entry.path());
+  }
+  ExpectSameWeights(*LoadModel(folder_.path(), false), *before);
+  fs::remove_all(blobs.path());
+  EXPECT_MENTIONS(Refusal(), "cannot open");
+}
+
 TEST_F(Shards, ASingleFileGoesBeforeAnIndex) {
-  const auto sharded = LoadModel(folder_.path(), false);
+  const auto sharded = LoadModel(folder_.path(), true);
   FillRandomly(*sharded, 5);
   SaveModel(folder_.path(), *sharded);
   ExpectSameWeights(*LoadModel(folder_.path(), false), *sharded);
@@ -397,7 +444,7 @@ TEST_F(Checkpoint, WeightsGoIntoAModelThatIsThere) {
         EXPECT_TRUE(std::ranges::equal(BytesOf(to), BytesOf(from))) << to.spec.name;
         ++biases;
       } else {
-        EXPECT_TRUE(std::ranges::equal(to.tensor.span<double>(), from.tensor.span<float>())) << to.spec.name;
+        EXPECT_TRUE(std::ranges::equal(to.tensor.span<double>(), ValuesOf(from))) << to.spec.name;
       }
     }
     EXPECT_EQ(biases, loaded->config().is_v2() ? 0u : 1u) << golden;
@@ -423,6 +470,248 @@ TEST_F(Checkpoint, ARefusedFolderLeavesTheModelAsItWas) {
   config.num_nextn_predict_layers = 0;
   Decoder main_only(config, DType::kF32, false);
   refuse(main_only, "unexpected tensor `model.layers.2.");
+}
+
+TEST_F(Checkpoint, ConfigsThatLieAreBadInput) {
+  Take("v3_groups");
+  const std::string text = ReadFile(folder_ / "config.json");
+  const auto refusal = [&](const std::string& config) {
+    WriteFileAtomically(folder_ / "config.json", config);
+    return Refusal();
+  };
+  EXPECT_MENTIONS(refusal("{\"hidden_size\": 16," + text.substr(text.find('{') + 1)), "`hidden_size` stands twice");
+  EXPECT_MENTIONS(refusal(text + std::string(1 << 19, ' ')), "more than such a file needs");
+  EXPECT_MENTIONS(refusal("[]"), "config.json");
+  EXPECT_MENTIONS(refusal("{}"), "model_type");
+}
+
+// bfloat16 and float32 matrices are used where they lie; the bits of all that is computed are those of widened copies.
+TEST_F(Checkpoint, WeightsAreUsedWhereTheyAreMapped) {
+  for (const char* golden : {"v2_groups_bf16_sharded", "v3_bf16", "v3_groups", "v3_tied", "v3_yarn_sharded"}) {
+    const fs::path folder = GoldenFolder() / "model" / golden;
+    const auto mapped = LoadModel(folder, false), owned = LoadModel(folder, true);
+    const bool narrow = std::string(golden).find("bf16") != std::string::npos;
+    for (const Param& param : mapped->params().list()) {
+      const bool matrix = param.spec.shape.size() == 2;
+      EXPECT_EQ(param.tensor.dtype(), matrix && narrow ? DType::kBF16 : DType::kF32) << param.spec.name;
+    }
+    EXPECT_EQ(LogitsOf(*mapped), LogitsOf(*owned)) << golden;
+    const StoredModel stored(folder);
+    const WeightMemory serving = MemoryToLoad(stored, false), training = MemoryToLoad(stored, true);
+    EXPECT_GT(serving.mapped, 10 * serving.owned) << golden;
+    EXPECT_EQ(training.mapped, 0);
+    int64_t elements = 0;
+    for (const ParamSpec& spec : ListParams(stored.config())) elements += spec.elements();
+    EXPECT_EQ(training.owned, 4 * elements);
+  }
+}
+
+// A header of odd length moves all data to odd addresses, where nothing can be computed with.
+TEST_F(Checkpoint, UnalignedWeightsAreCopied) {
+  Take("v3_bf16");
+  const auto before = LoadModel(folder_.path(), true);
+  std::string bytes = ReadFile(Weights());
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  bytes.insert(8 + length, 1, ' ');
+  ++length;
+  std::memcpy(bytes.data(), &length, sizeof length);
+  WriteFileAtomically(Weights(), bytes);
+  EXPECT_EQ(MemoryToLoad(StoredModel(folder_.path()), false).mapped, 0);
+  const auto loaded = LoadModel(folder_.path(), false);
+  ExpectSameWeights(*loaded, *before);
+  EXPECT_EQ(LogitsOf(*loaded), LogitsOf(*before));
+}
+
+// Experts are groups of one product, which takes one type.
+TEST_F(Checkpoint, ExpertsOfSeveralTypesAreWidenedTogether) {
+  Take("v3_bf16");
+  const auto before = LoadModel(folder_.path(), true);
+  LooseTensors tensors = ReadTensors(Weights());
+  LooseTensor& one = tensors.at("model.layers.1.mlp.experts.3.down_proj.weight");
+  std::vector<float> values(one.data.size() / 2);
+  Widen({one.dtype, one.shape, one.data}, nullptr, 0, values);
+  const auto wide = std::as_bytes(std::span(values));
+  one = {DType::kF32, one.shape, {wide.begin(), wide.end()}};
+  WriteTensors(Weights(), tensors);
+  const auto loaded = LoadModel(folder_.path(), false);
+  for (const Param& param : loaded->params().list()) {
+    if (!param.spec.routed_expert) continue;
+    EXPECT_EQ(param.tensor.dtype(), DType::kF32) << param.spec.name;
+  }
+  EXPECT_EQ(LogitsOf(*loaded), LogitsOf(*before));
+}
+
+// Every gate and up of an expert apart but one pair: a product of parts must serve both.
+TEST_F(Checkpoint, NeighboursAreJoinedOnlyWhereTheyAreNeighbours) {
+  Take("v3_groups");
+  const auto before = LoadModel(folder_.path(), true);
+  const SafetensorsFile file(Weights());
+  std::vector<TensorToStore> tensors;
+  const auto is_up = [](const std::string& name) { return name.find("up_proj") != std::string::npos; };
+  for (const bool ups : {false, true}) {
+    for (const auto& [name, tensor] : file.tensors()) {
+      const bool kept = name.find("experts.5.") != std::string::npos;
+      if ((is_up(name) && !kept) == ups) tensors.push_back({name, tensor.dtype, tensor.shape, tensor.data});
+    }
+  }
+  TemporaryFolder other;
+  WriteSafetensors(other / "model.safetensors", tensors);
+  fs::copy(folder_ / "config.json", other / "config.json");
+  const auto loaded = LoadModel(other.path(), false);
+  const std::string expert = "model.layers.1.mlp.experts.";
+  const auto parts = [&](int number) {
+    return loaded->params()
+        .Join(
+            {fmt::format("{}{}.gate_proj.weight", expert, number), fmt::format("{}{}.up_proj.weight", expert, number)})
+        .size();
+  };
+  EXPECT_EQ(parts(4), 2u);
+  EXPECT_EQ(parts(5), 1u);
+  EXPECT_EQ(LogitsOf(*loaded), LogitsOf(*before));
+}
+
+class NarrowTypes : public Checkpoint {
+ protected:
+  // The folder's matrices as `dtype` with these bits, each number from a small set that all types hold.
+  LooseTensors Coarse(DType dtype) {
+    LooseTensors tensors = ReadTensors(Weights());
+    Random random(1, kStreamTest);
+    for (auto& [name, tensor] : tensors) {
+      if (tensor.shape.size() != 2) continue;
+      const auto count = static_cast<size_t>(tensor.shape[0] * tensor.shape[1]);
+      std::vector<std::byte> data(count * static_cast<size_t>(SizeOf(dtype)));
+      for (size_t i = 0; i < count; ++i) {
+        // A sign, two exponents and three fraction bits, as the eight-bit type has them.
+        const auto small = static_cast<uint32_t>(random.Below(32));
+        const auto bits8 = static_cast<uint8_t>((small & 16) << 3 | (5 + ((small >> 3) & 1)) << 3 | (small & 7));
+        const uint32_t bits32 = std::bit_cast<uint32_t>(FloatFromF8E4M3(bits8));
+        const auto half =
+            static_cast<uint16_t>((bits32 >> 16 & 0x8000) | (((bits32 & 0x7fffffff) >> 13) - (112u << 10)));
+        if (dtype == DType::kF8E4M3) std::memcpy(data.data() + i, &bits8, 1);
+        if (dtype == DType::kF16) std::memcpy(data.data() + 2 * i, &half, 2);
+        if (dtype == DType::kF32) std::memcpy(data.data() + 4 * i, &bits32, 4);
+      }
+      tensor = {dtype, tensor.shape, std::move(data)};
+    }
+    return tensors;
+  }
+  void Scale(LooseTensors& tensors, float scale) {
+    const auto bytes = std::as_bytes(std::span(&scale, 1));
+    LooseTensors scales;
+    for (const auto& [name, tensor] : tensors) {
+      if (tensor.dtype == DType::kF8E4M3)
+        scales[name + "_scale_inv"] = {DType::kF32, {1, 1}, {bytes.begin(), bytes.end()}};
+    }
+    tensors.merge(scales);
+  }
+  void Declare(const Json& quantization) {
+    Json config = ReadJsonFile(folder_ / "config.json");
+    config["quantization_config"] = quantization;
+    WriteFileAtomically(folder_ / "config.json", config.dump());
+  }
+  const Json fp8_ = {
+      {"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {128, 128}}, {"activation_scheme", "dynamic"}};
+};
+
+TEST_F(NarrowTypes, HalvesAreWidenedExactly) {
+  Take("v3_groups");
+  WriteTensors(Weights(), Coarse(DType::kF32));
+  const auto expected = LoadModel(folder_.path(), true);
+  WriteTensors(Weights(), Coarse(DType::kF16));
+  for (const bool train : {false, true}) ExpectSameWeights(*LoadModel(folder_.path(), train), *expected);
+}
+
+TEST_F(NarrowTypes, EightBitsAreMultipliedByTheirScale) {
+  Take("v3_groups");
+  WriteTensors(Weights(), Coarse(DType::kF32));
+  const auto expected = LoadModel(folder_.path(), true);
+  for (const Param& param : expected->params().list()) {
+    if (param.spec.shape.size() != 2) continue;
+    for (float& value : param.tensor.span<float>()) value *= 0.3f;
+  }
+  LooseTensors tensors = Coarse(DType::kF8E4M3);
+  Scale(tensors, 0.3f);
+  WriteTensors(Weights(), tensors);
+  EXPECT_MENTIONS(Refusal(), "no `quantization_config`");
+  Declare(fp8_);
+  for (const bool train : {false, true}) ExpectSameWeights(*LoadModel(folder_.path(), train), *expected);
+
+  const std::string name = embedding_ + "_scale_inv";
+  LooseTensors broken = tensors;
+  broken.erase(name);
+  EXPECT_MENTIONS(RefusalOf(broken, embedding_), "is missing");
+  broken = tensors;
+  broken[name] = Zeros(DType::kF32, {1, 2});
+  EXPECT_MENTIONS(RefusalOf(broken, name), "must be F32 of shape [1, 1]");
+  broken[name] = Zeros(DType::kBF16, {1, 1});
+  EXPECT_MENTIONS(RefusalOf(broken, name), "must be F32");
+  broken = tensors;
+  broken["model.norm.weight_scale_inv"] = Zeros(DType::kF32, {1, 1});
+  EXPECT_MENTIONS(RefusalOf(broken, "model.norm.weight_scale_inv"), "unexpected tensor");
+}
+
+TEST_F(NarrowTypes, OtherQuantisationIsRefused) {
+  for (const Json& other : {Json({{"quant_method", "gptq"}}), Json({{"quant_method", "fp8"}}), Json("fp8"), Json(1),
+                            Json({{"quant_method", "fp8"}, {"weight_block_size", {64, 128}}}),
+                            Json({{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}, {"fmt", "e5m2"}})}) {
+    Take("v3_groups");
+    Declare(other);
+    EXPECT_MENTIONS(Refusal(), "quantization_config");
+  }
+}
+
+// transformers' folders, read and written again: each tensor's bytes, each key of the config.
+TEST_F(Checkpoint, WhatTransformersWroteIsWrittenAgainByteForByte) {
+  for (const char* golden :
+       {"v2_greedy", "v2_groups_bf16_sharded", "v3_bf16", "v3_groups", "v3_mtp", "v3_tied", "v3_yarn_sharded"}) {
+    const fs::path folder = GoldenFolder() / "model" / golden;
+    const StoredModel stored(folder);
+    const bool narrow = stored.TypeNames() != "F32";
+    for (const bool train : {false, true}) {
+      TemporaryFolder out;
+      SaveModel(out.path(), *LoadModel(folder, train),
+                {.dtype = narrow ? DType::kBF16 : DType::kF32, .most_bytes = 9000});
+      const StoredModel again(out.path());
+      EXPECT_GT(again.files().size(), 1u);
+      ASSERT_EQ(again.tensors().size(), stored.tensors().size()) << golden;
+      for (const auto& [name, tensor] : stored.tensors()) {
+        EXPECT_EQ(again.Get(name).dtype, tensor->dtype) << golden << " " << name;
+        EXPECT_EQ(again.Get(name).shape, tensor->shape);
+        EXPECT_TRUE(std::ranges::equal(again.Get(name).data, tensor->data)) << golden << " " << name;
+      }
+      Json expected = ReadJsonFile(folder / "config.json"), config = ReadJsonFile(out / "config.json");
+      expected["num_nextn_predict_layers"] = config["num_nextn_predict_layers"] =
+          stored.config().num_nextn_predict_layers;  // said in full
+      EXPECT_EQ(config, expected) << golden;
+    }
+  }
+}
+
+TEST_F(Checkpoint, KeysThatNobodyKnowsAreKept) {
+  Take("v3_groups");
+  Json config = ReadJsonFile(folder_ / "config.json");
+  config["my_note"] = {{"deep", {1, 2.5, nullptr}}};
+  config["auto_map"] = "x";
+  WriteFileAtomically(folder_ / "config.json", config.dump());
+  TemporaryFolder out;
+  SaveModel(out.path(), *LoadModel(folder_.path(), true), {.dtype = DType::kBF16});
+  const Json again = ReadJsonFile(out / "config.json");
+  EXPECT_EQ(again["my_note"], config["my_note"]);
+  EXPECT_EQ(again["auto_map"], "x");
+  EXPECT_EQ(again[config.contains("dtype") ? "dtype" : "torch_dtype"], "bfloat16");
+  const std::string bias = "model.layers.1.mlp.gate.e_score_correction_bias";
+  EXPECT_EQ(StoredModel(out.path()).Get(bias).dtype, DType::kF32);
+
+  // One that was bfloat16 stays so until training moves it where bfloat16 cannot follow.
+  Take("v3_bf16");
+  for (const float nudge : {0.f, 1e-3f}) {
+    const auto decoder = LoadModel(folder_.path(), true);
+    decoder->params().Get(bias).as<float>()[0] = 0.5f + nudge;
+    SaveModel(out.path(), *decoder, {.dtype = DType::kBF16});
+    EXPECT_EQ(StoredModel(out.path()).Get(bias).dtype, nudge == 0 ? DType::kBF16 : DType::kF32);
+    EXPECT_EQ(LoadModel(out.path(), true)->params().Get(bias).as<float>()[0], 0.5f + nudge);
+  }
 }
 
 using CheckpointDeathTest = Checkpoint;

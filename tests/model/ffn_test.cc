@@ -24,7 +24,7 @@ TEST_P(FfnTest, DownOfSiluGateTimesUp) {
   ThreadPool pool(1);
   Arena arena(1 << 20);
   Pass pass({KernelsFor("reference"), pool}, arena);
-  FfnWeights weights{Tensor(gate_up.data(), DType::kF64, {2 * kWidth, kIn}),
+  FfnWeights weights{{Tensor(gate_up.data(), DType::kF64, {2 * kWidth, kIn})},
                      Tensor(down.data(), DType::kF64, {kIn, kWidth})};
   if (biased) {
     weights.gate_bias = Tensor(bias.data(), DType::kF64, {kWidth});

@@ -109,9 +109,10 @@ double RoundingBound(const ModelConfig& c, const MlaWeights& w, double x_norm, d
   const int64_t heads = c.num_attention_heads, key = c.qk_head_dim(), nope = c.qk_nope_head_dim, v = c.v_head_dim;
   const int64_t first = c.q_lora_rank > 0 ? c.q_lora_rank : heads * key;
   const double latent = std::sqrt(n(c.kv_lora_rank)) * LargestGain(w.kv_a_norm);
-  const double rope_key = Frobenius(w.input_projection.Slice(0, first + c.kv_lora_rank, c.qk_rope_head_dim)) * x_norm;
+  const double rope_key =
+      Frobenius(w.input_projection[0].Slice(0, first + c.kv_lora_rank, c.qk_rope_head_dim)) * x_norm;
   const double query_input = c.q_lora_rank > 0 ? std::sqrt(n(c.q_lora_rank)) * LargestGain(w.q_a_norm) : x_norm;
-  const Tensor query_weight = c.q_lora_rank > 0 ? w.q_b : w.input_projection;
+  const Tensor query_weight = c.q_lora_rank > 0 ? w.q_b : w.input_projection[0];
   const double chain = n(c.hidden_size + c.q_lora_rank + key + 2 * c.kv_lora_rank + 40);
   double bound = 0;
   for (int64_t h = 0; h < heads; ++h) {

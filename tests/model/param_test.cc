@@ -120,7 +120,7 @@ TEST(ParamTest, JoinedViewsReachBothGradients) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     Params params(config, dtype, true);
     const std::string gate = "model.layers.0.mlp.gate_proj.weight", up = "model.layers.0.mlp.up_proj.weight";
-    const Tensor both = params.Join(gate, up);
+    const Tensor both = params.Join({gate, up})[0];
     EXPECT_EQ(both.size(0), 80);
     EXPECT_EQ(both.data(), params.Get(gate).data());
     EXPECT_EQ(both.Slice(0, 40, 40).data(), params.Get(up).data());

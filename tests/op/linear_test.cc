@@ -1,5 +1,6 @@
 #include "op/linear.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/random.h"
@@ -53,6 +54,43 @@ TEST_P(LinearTest, GroupsEqualTheirOwnProducts) {
     const Tensor own = Linear(pass_, rows.Slice(0, start[g], start[g + 1] - start[g]), weights[g]);
     for (int64_t i = 0; i < own.elements(); ++i) ASSERT_EQ(own.as<float>()[i], y.as<float>()[start[g] * kOutputs + i]);
   }
+}
+
+// Matrices apart give the bits of the one they are cut from, forward and back, also where one is bfloat16.
+TEST_P(LinearTest, PartsEqualTheWhole) {
+  constexpr int64_t kRows = 19, kInputs = 21, kOutputs = 34, kFirst = 9;
+  std::vector<float> x = Numbers(kRows * kInputs, 5), w = Numbers(kOutputs * kInputs, 6);
+  const std::vector<float> seed = Numbers(kRows * kOutputs, 7);
+  std::vector<uint16_t> second(static_cast<size_t>((kOutputs - kFirst) * kInputs));
+  for (size_t i = 0; i < second.size(); ++i) {
+    float& value = w[kFirst * kInputs + i];
+    second[i] = BF16FromFloat(value);
+    value = FloatFromBF16(second[i]);
+  }
+  const auto run = [&](const std::vector<Tensor>& parts) {
+    Tape tape(arena_);
+    Pass pass({pass_.kernels, pool_}, arena_, &tape);
+    GradientSlot slot{.data = nullptr, .elements = kRows * kInputs, .dtype = DType::kF32};
+    const Tensor rows(x.data(), DType::kF32, {kRows, kInputs}, &slot);
+    const Tensor y = Linear(pass, rows, parts);
+    std::ranges::copy(seed, y.Gradient(arena_).span<float>().begin());
+    tape.Backward();
+    std::vector<float> all(y.span<float>().begin(), y.span<float>().end());
+    const std::span<float> dx = rows.Gradient(arena_).span<float>();
+    all.insert(all.end(), dx.begin(), dx.end());
+    return all;
+  };
+  const Tensor whole(w.data(), DType::kF32, {kOutputs, kInputs});
+  const Tensor first = whole.Slice(0, 0, kFirst), rest = whole.Slice(0, kFirst, kOutputs - kFirst);
+  const Tensor half(second.data(), DType::kBF16, {kOutputs - kFirst, kInputs});
+  const std::vector<float> expected = run({whole});
+  EXPECT_EQ(run({first, rest}), expected);
+  EXPECT_EQ(run({first, half}), expected);
+
+  const std::vector<int32_t> start = {0, 8, 19};
+  const std::vector<std::vector<Tensor>> groups = {{first, first}, {rest, rest}};
+  const Tensor together = GroupedLinear(pass_, Tensor(x.data(), DType::kF32, {kRows, kInputs}), start, groups);
+  EXPECT_TRUE(std::ranges::equal(together.span<float>(), std::span(expected).first(kRows * kOutputs)));
 }
 
 // Both products per head against sums in double; the error of a chain of n products is at most n epsilon ‖a‖ ‖b‖.

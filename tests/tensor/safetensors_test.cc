@@ -1,10 +1,17 @@
 #include "tensor/safetensors.h"
 
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <map>
+#include <new>
 
 #include "tests/support/expect_error.h"
 #include "tests/support/golden.h"
@@ -137,13 +144,15 @@ TEST_F(Safetensors, HeadersAboveTheCap) {
 }
 
 TEST_F(Safetensors, HeadersThatAreNotJson) {
-  for (const char* header : {"", " ", "{", "{\"a\":1,}", "hello", "{} {}", "{\"a\xff\":1}", "{'a':1}", "[1,2"}) {
+  for (const char* header : {"", " ", "{", "{\"__metadata__\":{},}", "hello", "{} {}", "{\"a\xff\":1}", "{'a':1}"}) {
     EXPECT_MENTIONS(Refusal(header), "not valid JSON") << header;
   }
   EXPECT_MENTIONS(Refusal(std::string_view("{}\0", 3)), "a NUL");
   EXPECT_MENTIONS(Refusal("\xef\xbb\xbf{}"), "byte order mark");
-  for (const char* header : {"[]", "1", "null", "\"text\""}) EXPECT_MENTIONS(Refusal(header), "not a JSON object");
-  EXPECT_MENTIONS(Refusal("{\"a\":" + std::string(10'000, '[')), "nested too deeply");
+  for (const char* header : {"[]", "1", "null", "\"text\"", "[1,2", "true", "-1", "0.5"})
+    EXPECT_MENTIONS(Refusal(header), "not a JSON object");
+  EXPECT_MENTIONS(Refusal("{\"a\":" + std::string(100'000, '[')), "exactly dtype, shape and data_offsets");
+  EXPECT_MENTIONS(Refusal("{\"a\":{\"shape\":" + std::string(100'000, '[')), "a size is not a whole number");
   // However long the nonsense, the message stays short.
   EXPECT_LT(Refusal(std::string(1, '"').append(100'000, 'x')).size(), path_.string().size() + 400);
 }
@@ -178,11 +187,14 @@ TEST_F(Safetensors, EntriesWithOtherKeys) {
 }
 
 TEST_F(Safetensors, TypesThatAreNotKnown) {
-  for (const char* type : {"\"F16\"", "\"f32\"", "\"\"", "\"F8_E4M3\""}) {
+  for (const char* type : {"\"I64\"", "\"f32\"", "\"\"", "\"F8_E5M2\"", "\"F4\"", "\"BOOL\""}) {
     const std::string message =
         EntryRefusal(std::string("{\"dtype\":") + type + R"(,"shape":[2],"data_offsets":[0,8]})");
     EXPECT_MENTIONS(message, fmt::format("type {} is not supported", type));
   }
+  // What other programs may store, and what nobody can, are told apart.
+  EXPECT_MENTIONS(EntryRefusal(R"({"dtype":"I64","shape":[1],"data_offsets":[0,8]})"), "are)");
+  EXPECT_MENTIONS(EntryRefusal(R"({"dtype":"I63","shape":[1],"data_offsets":[0,8]})"), "none of that name");
   EXPECT_MENTIONS(EntryRefusal(R"({"dtype":4,"shape":[2],"data_offsets":[0,8]})"), "dtype is not a string");
 }
 
@@ -237,6 +249,72 @@ TEST_F(Safetensors, DataThatOverlapOrAreNobodys) {
   EXPECT_MENTIONS(two("[5,9]", "[1,5]", "123456789"), "overlap or leave a hole");
   EXPECT_MENTIONS(two("[0,4]", "[4,8]", "123456789"), "bytes behind the last tensor");
   EXPECT_MENTIONS(Refusal("{}", "1"), "bytes behind the last tensor");
+}
+
+// An empty tensor lies between two others, not within one.
+TEST_F(Safetensors, EmptyTensorsHaveAPlace) {
+  const auto with_empty = [&](const char* offsets) {
+    return std::string(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"e":{"dtype":"F32","shape":[0],)") +
+           R"("data_offsets":)" + offsets + R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
+  };
+  for (const char* offsets : {"[0,0]", "[4,4]", "[8,8]"}) {
+    WriteRaw(with_empty(offsets), "12345678");
+    EXPECT_EQ(SafetensorsFile(path_).tensors().size(), 3u) << offsets;
+  }
+  EXPECT_MENTIONS(Refusal(with_empty("[2,2]"), "12345678"), "tensor `e`");
+}
+
+TEST_F(Safetensors, HolesAndOverlapsNameTheTensorBehindThem) {
+  const std::string a = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],)";
+  EXPECT_MENTIONS(Refusal(a + R"("data_offsets":[2,6]}})", "123456"), "tensor `b`: its data overlap with");
+  EXPECT_MENTIONS(Refusal(a + R"("data_offsets":[5,9]}})", "123456789"), "tensor `b`: its data do not begin");
+}
+
+// Each would be tens or hundreds of megabytes if it were taken in before it is judged.
+TEST_F(Safetensors, HostileHeadersTakeLittleMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take more memory than this test allows";
+#endif
+  std::map<std::string, std::string> hostile;  // header by what the message says
+  const std::string entry = R"({"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
+  hostile["a string of more than"] = "{\"" + std::string(60'000'000, 'k') + "\":" + entry + "}";
+  hostile["quoted"] = "{\"__metadata__\":{\"a\":\"" + std::string(60'000'000, '"') + "\"}}";
+  hostile["at most 8 sizes"] = R"({"a":{"dtype":"F32","shape":[1)";
+  for (int i = 0; i < 10'000'000; ++i) hostile["at most 8 sizes"] += ",1";
+  std::string &tensors = hostile["more than 131072 tensors"], &metadata = hostile["__metadata__ is larger"];
+  tensors = "{\"first\":" + entry;
+  metadata = R"({"__metadata__":{"first":"v")";
+  for (int i = 0; i < 500'000; ++i) {
+    tensors += fmt::format(",\"{}\":{}", i, entry);
+    metadata += fmt::format(",\"{}\":\"v\"", i);
+  }
+  for (auto& [part, header] : hostile) {
+    WriteRaw(header);
+    std::string().swap(header);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      std::ifstream status("/proc/self/status");
+      rlim_t kib = 0;
+      for (std::string word; status >> word;) {
+        if (word == "VmData:") status >> kib;
+      }
+      constexpr rlim_t kExtra = 32'000'000;
+      const rlimit limit{.rlim_cur = kib * 1024 + kExtra, .rlim_max = kib * 1024 + kExtra};
+      ::setrlimit(RLIMIT_DATA, &limit);
+      ::mallopt(M_MMAP_THRESHOLD, 1 << 16);  // what is free in this process does not help
+      try {
+        const SafetensorsFile file(path_);
+      } catch (const Error& e) {
+        ::_exit(part == "quoted" || std::string_view(e.what()).find(part) != std::string_view::npos ? 3 : 4);
+      } catch (const std::bad_alloc&) {
+        ::_exit(5);
+      }
+      ::_exit(0);
+    }
+    int result = 0;
+    ::waitpid(child, &result, 0);
+    EXPECT_EQ(WEXITSTATUS(result), 3) << part;
+  }
 }
 
 TEST_F(Safetensors, MetadataAreTexts) {

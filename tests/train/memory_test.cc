@@ -57,6 +57,24 @@ TEST_P(MemoryTest, TheEstimateIsAnUpperBoundWithinTwice) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, MemoryTest, testing::Combine(testing::Range(0, 5), testing::Bool()));
 
+// A forward that records nothing keeps one block's memory, and not every block's.
+TEST(Memory, AForwardKeepsOneBlock) {
+  for (int which = 0; which < 4; ++which) {
+    ModelConfig config = Shape(which);
+    config.num_hidden_layers = 6;
+    ThreadPool pool(1);
+    Decoder decoder(config, DType::kF32, false);
+    decoder.params().Initialise(config, 1);
+    Arena arena(int64_t{2} << 30);
+    Pass pass({KernelsFor("cpu"), pool}, arena);
+    const Batch batch = RandomBatch(config, std::vector<int>(16, 128), 1);
+    decoder.Forward(pass, batch);
+    const int64_t estimate = EstimateForwardMemory(config, batch.tokens());
+    EXPECT_LE(arena.high_water(), estimate) << which;
+    EXPECT_GE(2 * arena.high_water(), estimate) << which;
+  }
+}
+
 TEST(Memory, CountsWeightsGradientsAndMoments) {
   const ModelConfig config = TinyConfig();
   int64_t matrices = 0, all = 0;
