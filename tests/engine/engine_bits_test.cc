@@ -11,6 +11,8 @@
 namespace sputnik {
 namespace {
 
+using EngineTestSlow = EngineTest;
+
 TEST_F(EngineTest, ZeroGapToTheTrainersLogProbs) {
   std::vector<ModelConfig> configs(5, TinyConfig());
   configs[1].position_mode = "randomised";
@@ -40,33 +42,35 @@ TEST_F(EngineTest, ZeroGapToTheTrainersLogProbs) {
   }
 }
 
+// Batches of the given sizes, one after another.
+std::vector<Completion> RunInBatches(Engine& engine, const std::vector<Request>& requests,
+                                     const std::vector<size_t>& sizes) {
+  std::vector<Completion> all;
+  auto begin = requests.begin();
+  for (const size_t size : sizes) {
+    const auto end = begin + static_cast<ptrdiff_t>(std::min(size, static_cast<size_t>(requests.end() - begin)));
+    for (Completion& completion : engine.Run({begin, end})) {
+      completion.request += begin - requests.begin();
+      all.push_back(std::move(completion));
+    }
+    begin = end;
+  }
+  EXPECT_TRUE(begin == requests.end()) << "not all were run";
+  return all;
+}
+
 TEST_F(EngineTest, NeighboursDoNotChangeAnAnswer) {
   const Decoder decoder = MakeDecoder(TinyConfig());
   const std::vector<Request> requests = MixedRequests(200, 3);
   std::vector<Completion> alone;
   {
     Engine engine(decoder, machine_, {.prefix_cache = false});
-    for (size_t i = 0; i < requests.size(); ++i) {
-      for (Completion& completion : engine.Run({requests[i]})) {
-        completion.request = static_cast<int64_t>(i);
-        alone.push_back(std::move(completion));
-      }
-    }
+    alone = RunInBatches(engine, requests, std::vector<size_t>(requests.size(), 1));
     EXPECT_EQ(engine.stats().found_tokens, 0);
   }
   {
     Engine engine(decoder, machine_);
-    std::vector<Completion> batched;
-    size_t size = 1;
-    for (size_t begin = 0; begin < requests.size(); begin += std::exchange(size, 2 * size % 127)) {  // 1, 2, 4 … 64, 1
-      const size_t end = std::min(begin + size, requests.size());
-      for (Completion& completion : engine.Run(
-               {requests.begin() + static_cast<ptrdiff_t>(begin), requests.begin() + static_cast<ptrdiff_t>(end)})) {
-        completion.request += static_cast<int64_t>(begin);
-        batched.push_back(std::move(completion));
-      }
-    }
-    ExpectSame(alone, batched, "batches of 1 to 64");
+    ExpectSame(alone, RunInBatches(engine, requests, {1, 2, 4, 8, 16, 32, 64, 1, 2, 4, 8, 16, 32, 10}), "batches");
     ExpectSame(alone, engine.Run(requests), "again, with cached prefixes");
     EXPECT_GT(engine.stats().found_tokens, 2000);
     EXPECT_EQ(engine.stats().preemptions, 0);
@@ -83,6 +87,44 @@ TEST_F(EngineTest, NeighboursDoNotChangeAnAnswer) {
   ThreadPool two(2);
   Engine engine(decoder, {machine_.kernels, two}, {.max_batch_tokens = 200});
   ExpectSame(alone, engine.Run(requests), "two threads");
+}
+
+// Promise 2 on a model whose work is large enough for threads to share it out; the tiny one's stays on one thread.
+TEST_F(EngineTestSlow, OneAnswerInEveryBatchSizeWithOneAndTwoThreads) {
+  ModelConfig config = TinyConfig();
+  config.hidden_size = 96;
+  config.intermediate_size = 200;
+  config.moe_intermediate_size = 56;
+  config.vocab_size = 700;
+  const Decoder decoder = MakeDecoder(config);
+  const std::vector<Request> requests = MixedRequests(200, 21);
+  const std::vector<size_t> one_each(requests.size(), 1);
+  Engine plain(decoder, machine_, {.prefix_cache = false});
+  const std::vector<Completion> alone = RunInBatches(plain, requests, one_each);
+  for (const int threads : {1, 2}) {
+    SCOPED_TRACE(threads);
+    ThreadPool pool(threads);
+    const Machine machine{machine_.kernels, pool};
+    Engine engine(decoder, machine);
+    ExpectSame(alone, RunInBatches(engine, requests, one_each), "alone, behind cached prefixes");
+    EXPECT_GT(engine.stats().found_tokens, 1000);
+    // Every size from 1 to 64, in a few rounds over all requests.
+    size_t size = 1;
+    while (size <= 64) {
+      std::vector<size_t> sizes;
+      for (size_t taken = 0; taken < requests.size(); taken += sizes.back())
+        sizes.push_back(std::min<size_t>(size++, 64));
+      ExpectSame(alone, RunInBatches(engine, requests, sizes), "batches up to this size");
+    }
+    for (const bool prefix_cache : {false, true}) {
+      Engine chunked(
+          decoder, machine,
+          {.cache_tokens = 4000, .max_batch_tokens = 150, .prefill_chunk = 13, .prefix_cache = prefix_cache});
+      ExpectSame(alone, chunked.Run(requests), "chunked");
+      ExpectSame(alone, chunked.Run(requests), "chunked again");
+    }
+    ExpectSame(alone, Engine(decoder, machine, {.prefix_cache = false}).Run(requests), "all at once");
+  }
 }
 
 TEST_F(EngineTest, AbsorbedFormIsIndependentOfNeighboursToo) {
