@@ -1,17 +1,23 @@
 #!/bin/sh
 # Sees to it that the Debian packages are there which a purpose needs; silent when they are. The only list of packages.
-#   scripts/setup.sh [build] [demo] [bench] [lint]        (default: build demo)
+#   scripts/setup.sh [build] [demo] [bench] [lint] [arm64]        (default: build demo)
+#   scripts/setup.sh sysroot ARCHITECTURE FOLDER        unpacks the libraries for another architecture (scripts/sysroot.sh)
 # Installs what is missing if it may (root, or sudo without a password); else prints the one line to run and fails.
 # SPUTNIK_SKIP_SETUP=1 skips all this, for systems that have the libraries in another way.
 set -eu
 
-build="g++ cmake ninja-build pkg-config libhwy-dev libpcre2-dev libfmt-dev libspdlog-dev nlohmann-json3-dev
-  libtomlplusplus-dev libcli11-dev libssl-dev libgtest-dev"
+libraries="libhwy-dev libpcre2-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libssl-dev
+  libgtest-dev"
+build="g++ cmake ninja-build pkg-config $libraries"
 demo="fortunes fortunes-min" # 2.5 MB of short texts, under the three-clause BSD licence; each has a part of the files
 bench="libbenchmark-dev libdnnl-dev"
-lint="clang-format clang-tidy"
+lint="clang clang-format clang-tidy"
+arm64="g++-12-aarch64-linux-gnu qemu-user"
 
 [ "${SPUTNIK_SKIP_SETUP:-}" != 1 ] || exit 0
+if [ "${1:-}" = sysroot ]; then
+  exec "$(dirname "$0")/sysroot.sh" "$2" "$3" $libraries
+fi
 [ $# -gt 0 ] || set -- build demo
 wanted=""
 for purpose in "$@"; do
@@ -20,7 +26,8 @@ for purpose in "$@"; do
     demo) wanted="$wanted $demo" ;;
     bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $lint" ;;
-    *) echo "setup.sh: unknown purpose $purpose; there are build, demo, bench, lint" >&2; exit 2 ;;
+    arm64) wanted="$wanted $arm64" ;;
+    *) echo "setup.sh: unknown purpose $purpose; there are build, demo, bench, lint, arm64" >&2; exit 2 ;;
   esac
 done
 
