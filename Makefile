@@ -30,7 +30,7 @@ asan tsan: %: setup build/%/build.ninja  ## the quick tests under sanitizers; as
 	JOBS=$(JOBS) scripts/test.sh build/$@ -L quick
 
 # What the self-test hashes are weights after a training run, and the kernels' tests hold NEON to the reference.
-arm64: build/arm64/build.ninja           ## the self-test, and the tests of kernels, ops and engine, on 64-bit ARM under qemu
+arm64: build/arm64/build.ninja           ## the self-test and the tests of kernels on 64-bit ARM (NEON), under qemu
 	$(call BUILD,arm64) --target tests sputnik
 	qemu-aarch64 -L build/arm64/sysroot build/arm64/sputnik doctor --self-test
 	JOBS=$(JOBS) scripts/test.sh build/arm64 -L quick -E '^Structure|^BrokenHouse'
