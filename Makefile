@@ -56,7 +56,7 @@ help:                                    ## this list
 setup:
 	@scripts/setup.sh
 
-build/arm64/build.ninja: | setup
+build/arm64/build.ninja: scripts/setup.sh | setup
 	scripts/setup.sh arm64
 	scripts/setup.sh sysroot arm64 build/arm64/sysroot
 	cmake --preset arm64 $(LAUNCHER)

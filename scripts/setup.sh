@@ -6,8 +6,8 @@
 # SPUTNIK_SKIP_SETUP=1 skips all this, for systems that have the libraries in another way.
 set -eu
 
-libraries="libhwy-dev libpcre2-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libssl-dev
-  libgtest-dev"
+libraries="libhwy-dev libpcre2-dev libicu-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
+  libssl-dev libgtest-dev"
 build="g++ cmake ninja-build pkg-config $libraries"
 demo="fortunes fortunes-min" # 2.5 MB of short texts, under the three-clause BSD licence; each has a part of the files
 bench="libbenchmark-dev libdnnl-dev"

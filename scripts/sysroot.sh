@@ -7,7 +7,7 @@ set -eu
 
 architecture=$1 folder=$2
 shift 2
-[ ! -d "$folder" ] || exit 0
+[ "$(cat "$folder/packages" 2>/dev/null)" != "$*" ] || exit 0
 mkdir -p "$(dirname "$folder")"
 parts=$(cd "$(dirname "$folder")" && pwd)/$(basename "$folder").parts
 rm -rf "$parts"
@@ -25,5 +25,7 @@ apt install --download-only --no-install-recommends "$@"
 for package in "$parts"/cache/archives/*.deb; do
   dpkg-deb --extract "$package" "$parts/root"
 done
+echo "$*" >"$parts/root/packages"
+rm -rf "$folder"
 mv "$parts/root" "$folder" # only now is it there, whole
 rm -rf "$parts"

@@ -111,8 +111,9 @@ void CheckTable(const Floors& floors, Findings& findings) {
 }
 
 // Other people's libraries that only one folder, and the folders inside it, may see.
-const std::map<std::string, std::string> kLibraryOwners{{"CLI/", "app"},     {"hwy/", "kernel"},  {"pcre2", "text"},
-                                                        {"toml++/", "base"}, {"spdlog/", "base"}, {"openssl/", "base"}};
+const std::map<std::string, std::string> kLibraryOwners{{"CLI/", "app"},      {"hwy/", "kernel"},  {"pcre2", "text"},
+                                                        {"unicode/", "text"}, {"toml++/", "base"}, {"spdlog/", "base"},
+                                                        {"openssl/", "base"}};
 
 void CheckIncludes(const fs::path& root, const Floors& floors, Findings& findings) {
   for (const std::string& file : FilesBelow(root, "src")) {

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Goldens for the model floor from an independent implementation: transformers' DeepSeek models and torch's optimizers.
+"""Goldens for the model floor from an independent implementation: transformers' models and torch's optimizers.
 
-    python tools/model_oracle.py make             # writes tests/golden/model/VARIANT and tests/golden/op/optimizer.safetensors
-    python tools/model_oracle.py check FOLDER     # loads folders that SaveModel wrote and compares logits (see below)
+    python tools/model_oracle.py make [VARIANT…]  # writes tests/golden/model/VARIANT; without names, all of them and
+                                                  # tests/golden/op/optimizer.safetensors
+    python tools/model_oracle.py parity [--test build/release/model_test] [--folder FOLDER]
+                                                  # every variant with 64 sequences, there and back again (see below)
 
 Needs torch, transformers, safetensors and numpy; the project itself needs none of them to build or run. Made with torch
-2.15 and transformers 5.23.
+2.15 and transformers 5.23 and 5.24.
 
 A variant's folder is what `save_pretrained` writes, and beside it golden.safetensors: input_ids and position_ids [B, T],
-logits [B, T, V], the mean next-token cross-entropy `loss`, and `grad.NAME` for every parameter under its name on disk.
+logits [B, T, V], the mean next-token cross-entropy `loss`, `grad.NAME` for every parameter under its name on disk, and
+`greedy` [P + 64]: a prompt of P tokens (`prompt_length`) and what greedy decoding makes of it.
 
 Traps this script steps around:
 - Without an explicit all-ones attention_mask, transformers takes any jump in position_ids for a new packed sequence.
@@ -20,28 +23,40 @@ Traps this script steps around:
 - transformers' MtpModel is given the hidden states before the final norm, as the V3 report's h^0. Its own drafting loop
   (generate(use_mtp=True)) gives it those after the final norm.
 
-`check`: the test ExportForOtherTools (tests/model/checkpoint_test.cc) writes one model folder per configuration, each with
-a golden.safetensors of this program's logits, into the folder that the environment variable SPUTNIK_EXPORT names.
+`parity` makes variants with 64 random sequences each, hands them to tests/model/parity_test.cc by the environment variable
+SPUTNIK_PARITY, and loads what that test wrote beside them (VARIANT/written) with transformers again: no missing or
+unexpected key, and the same logits.
 """
 
 import argparse
 import json
 import math
+import os
 import pathlib
 import shutil
+import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
+from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config,
+                          DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 from transformers.modeling_layers import MtpModel
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 MARGIN = 1e-3  # between the last chosen and the first refused score, experts and groups
+PROMPT, ANSWER = 6, 64  # tokens of greedy decoding
+FAMILIES = {
+    "v2": (DeepseekV2Config, DeepseekV2ForCausalLM), "v3": (DeepseekV3Config, DeepseekV3ForCausalLM),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+    "qwen3_moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM),
+}
 
 SHARED = dict(
     vocab_size=40, hidden_size=16, intermediate_size=24, moe_intermediate_size=8, num_hidden_layers=2,
@@ -51,6 +66,11 @@ SHARED = dict(
 )
 V3 = dict(SHARED, n_group=4, topk_group=2, norm_topk_prob=True, num_nextn_predict_layers=1)
 V2 = dict(SHARED, n_group=1, topk_group=1, norm_topk_prob=False, n_shared_experts=2, qk_rope_head_dim=8)
+DENSE = dict(vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-6, bos_token_id=0, eos_token_id=1)
+QWEN_MOE = dict(DENSE, head_dim=12, num_hidden_layers=3, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=8)
+LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=48)
 
 
 def yarn(mscale, factor=40.0, original=32):
@@ -72,6 +92,37 @@ VARIANTS = {
     "v2_groups_bf16_sharded": ("v2", dict(V2, n_group=4, topk_group=2, topk_method="group_limited_greedy",
                                           routed_scaling_factor=4.0), "bfloat16", "8KB", 2, 18, True),
     "v3_mtp": ("v3", dict(V3), "float32", None, 2, 14, False),
+    "v3_halves": ("v3", dict(V3, rope_interleave=False, n_group=1, topk_group=1, n_routed_experts=4), "float32", None, 1,
+                  16, True),
+    # Sliding windows that are off: by the switch, or as no layer is beyond max_window_layers.
+    "qwen2_tied": ("qwen2", dict(DENSE, tie_word_embeddings=True, sliding_window=8, use_sliding_window=False,
+                                 rope_theta=1000000.0), "float32", None, 2, 17, True),
+    "qwen2_yarn_bf16_sharded": ("qwen2", dict(
+        DENSE, num_attention_heads=2, num_key_value_heads=1, rms_norm_eps=1e-5, use_sliding_window=True,
+        max_window_layers=2, rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
+                                                  original_max_position_embeddings=32)), "bfloat16", "4KB", 2, 18, True),
+    "qwen3_tied": ("qwen3", dict(DENSE, head_dim=10, tie_word_embeddings=True), "float32", None, 2, 18, True),
+    "qwen3_moe": ("qwen3_moe", dict(QWEN_MOE, norm_topk_prob=True, mlp_only_layers=[0]), "float32", None, 2, 15, True),
+    "llama_llama3": ("llama", dict(DENSE, num_key_value_heads=1, head_dim=12, tie_word_embeddings=True,
+                                   eos_token_id=[1, 5, 7], rope_parameters=LLAMA3), "float32", None, 2, 18, True),
+    "llama_biases": ("llama", dict(DENSE, num_key_value_heads=4, attention_bias=True, mlp_bias=True,
+                                   rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.0)), "float32",
+                     None, 2, 16, True),
+}
+# Made by `parity` alone.
+MORE_VARIANTS = {
+    "v2_lite": ("v2", dict(V2, q_lora_rank=None, topk_method="greedy", routed_scaling_factor=1.0), "float32", None, 2, 17,
+                False),
+    "v3_no_groups": ("v3", dict(V3, n_group=1, topk_group=1, rope_parameters=yarn(1.0)), "float32", None, 2, 17, False),
+    "qwen2_untied": ("qwen2", dict(DENSE, num_attention_heads=2, num_key_value_heads=2), "float32", "8KB", 2, 17, False),
+    "qwen3_bias": ("qwen3", dict(DENSE, head_dim=16, attention_bias=True), "float32", None, 2, 17, True),
+    "qwen3_yarn": ("qwen3", dict(DENSE, head_dim=16, rope_parameters=dict(
+        rope_type="yarn", rope_theta=1000000.0, factor=4.0, attention_factor=1.3,
+        original_max_position_embeddings=32)), "float32", None, 2, 17, True),
+    "qwen3_moe_sparse": ("qwen3_moe", dict(QWEN_MOE, norm_topk_prob=False, decoder_sparse_step=2,
+                                           tie_word_embeddings=True), "float32", None, 2, 17, True),
+    "llama_plain": ("llama", dict(DENSE), "float32", None, 2, 17, False),
+    "llama_bf16": ("llama", dict(DENSE, rope_parameters=LLAMA3), "bfloat16", None, 2, 17, True),
 }
 
 
@@ -107,7 +158,7 @@ def clear_margin(model, config, run):
             choice = logits.sigmoid() + gate.e_score_correction_bias.double()
         else:
             choice = logits.softmax(-1)
-        groups = config.n_group or 1
+        groups = getattr(config, "n_group", None) or 1
         if groups > 1:
             split = choice.view(len(choice), groups, -1)
             score = split.topk(2, -1).values.sum(-1) if isinstance(config, DeepseekV3Config) else split.max(-1).values
@@ -117,7 +168,7 @@ def clear_margin(model, config, run):
             choice = split.masked_fill(~mask[..., None], -math.inf).view_as(choice)
         gap(choice, config.num_experts_per_tok)
 
-    handles = [m.register_forward_hook(hook) for m in model.modules() if type(m).__name__.endswith("TopkRouter")]
+    handles = [m.register_forward_hook(hook) for m in model.modules() if type(m).__name__.lower().endswith("topkrouter")]
     with torch.no_grad():
         run()
     for handle in handles:
@@ -187,12 +238,24 @@ def mtp_logits(model, mtp, ids, positions, hidden):
     return mtp.shared_head(out)
 
 
-def make_variant(name, family, settings, dtype, shard, batch, tokens, jump):
-    folder = GOLDEN / "model" / name
+def greedy_answer(model, prompt):
+    """The prompt with ANSWER tokens decoded without a cache, and the smallest gap between best and second logit, as a
+    share of the largest."""
+    ids, smallest = prompt.clone(), math.inf
+    with torch.no_grad():
+        for _ in range(ANSWER):
+            last = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, -1]
+            best = last.topk(2).values
+            smallest = min(smallest, ((best[0] - best[1]) / last.abs().max()).item())
+            ids = torch.cat([ids, last.argmax().view(1, 1)], dim=1)
+    return ids, smallest
+
+
+def make_variant(root, name, family, settings, dtype, shard, batch, tokens, jump, least_margin=MARGIN):
+    folder = root / name
     if folder.exists():
         shutil.rmtree(folder)
-    config_class, model_class = (DeepseekV3Config, DeepseekV3ForCausalLM) if family == "v3" else \
-        (DeepseekV2Config, DeepseekV2ForCausalLM)
+    config_class, model_class = FAMILIES[family]
     config = config_class(**settings)
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"
@@ -214,22 +277,27 @@ def make_variant(name, family, settings, dtype, shard, batch, tokens, jump):
         if jump:
             positions = torch.stack([torch.randperm(200, generator=generator)[:tokens].sort().values for _ in range(batch)])
         mask = torch.ones_like(ids)
+        greedy, greedy_margin = greedy_answer(model, ids[:1, :PROMPT])
+        if greedy_margin < 1e-4:
+            continue
         hidden = Hidden(model)
 
         def run():
+            model(input_ids=greedy, attention_mask=torch.ones_like(greedy), use_cache=False)
             out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
             second = mtp_logits(model, mtp, ids, positions, hidden.value) if mtp is not None else None
             return out.logits, second
 
         modules = torch.nn.ModuleList([model] + ([mtp.layers] if mtp is not None else []))
         margin = clear_margin(modules, config, run)
-        if margin > MARGIN:
+        if margin > least_margin:
             break
     else:
         raise SystemExit(f"{name}: no seed gives clear choices")
 
     logits, second = run()
-    golden = {"input_ids": ids.int(), "position_ids": positions.int(), "logits": logits.detach().contiguous()}
+    golden = {"input_ids": ids.int(), "position_ids": positions.int(), "logits": logits.detach().contiguous(),
+              "greedy": greedy[0].int(), "prompt_length": torch.tensor([PROMPT], dtype=torch.int32)}
     loss = F.cross_entropy(logits[:, :-1].reshape(-1, config.vocab_size), ids[:, 1:].reshape(-1))
     golden["loss"] = loss.detach().reshape(1)
     if second is not None:
@@ -321,13 +389,13 @@ def make_optimizers():
     save_file({key: value.contiguous() for key, value in golden.items()}, folder / "optimizer.safetensors")
 
 
-def check(folder):
+def check(root):
+    """Folders that parity_test.cc wrote, against transformers' own results."""
     failures = 0
-    for path in sorted(p for p in pathlib.Path(folder).iterdir() if p.is_dir()):
-        config = json.loads((path / "config.json").read_text())
-        model_class = DeepseekV2ForCausalLM if config["model_type"] == "deepseek_v2" else DeepseekV3ForCausalLM
-        model, info = model_class.from_pretrained(path, dtype=torch.float32, output_loading_info=True,
-                                                  attn_implementation="eager")
+    for path in sorted(p for p in root.iterdir() if p.is_dir()):
+        config = json.loads((path / "written" / "config.json").read_text())
+        model, info = AutoModelForCausalLM.from_pretrained(path / "written", dtype=torch.float32,
+                                                           output_loading_info=True, attn_implementation="eager")
         layers = config["num_hidden_layers"]
         unexpected = [key for key in info["unexpected_keys"] if not key.startswith(f"model.layers.{layers}.")]
         missing = list(info["missing_keys"])
@@ -340,24 +408,38 @@ def check(folder):
         same = bool((logits.argmax(-1) == golden["logits"].argmax(-1)).all())
         good = not missing and not unexpected and not info["mismatched_keys"] and off <= 2e-5 and same
         failures += not good
-        print(f"{path.name}: {'ok' if good else 'FAILED'}, logits off by {off:.2e}, top-1 equal: {same}, "
-              f"missing {missing}, unexpected {unexpected}")
+        print(f"{path.name}: {type(model).__name__} {'ok' if good else 'FAILED'}, logits off by {off:.2e}, "
+              f"top-1 equal: {same}, missing {missing}, unexpected {unexpected}")
     return failures
+
+
+def parity(test, root):
+    for name, (family, settings, dtype, shard, _, _, jump) in {**VARIANTS, **MORE_VARIANTS}.items():
+        make_variant(root, name, family, settings, dtype, shard, 64, 24, jump, least_margin=1e-5)
+    failed = subprocess.run([test, "--gtest_filter=Parity/*", "--gtest_brief=1"],
+                            env=dict(os.environ, SPUTNIK_PARITY=str(root))).returncode
+    return check(root) or failed
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["make", "check"])
-    parser.add_argument("folder", nargs="?")
+    parser.add_argument("command", choices=["make", "parity"])
+    parser.add_argument("variants", nargs="*")
+    parser.add_argument("--test", default=ROOT / "build/release/model_test", help="the program that has parity_test.cc")
+    parser.add_argument("--folder", help="where parity leaves its folders; a temporary one that is deleted, if not given")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    if arguments.command == "check":
-        if arguments.folder is None:
-            parser.error("check needs the folder that ExportForOtherTools wrote")
-        sys.exit(min(check(arguments.folder), 1))
-    total = sum(make_variant(name, *rest) for name, rest in VARIANTS.items())
-    make_optimizers()
+    if arguments.command == "parity":
+        if arguments.folder is not None:
+            pathlib.Path(arguments.folder).mkdir(parents=True, exist_ok=True)
+            sys.exit(min(parity(arguments.test, pathlib.Path(arguments.folder).resolve()), 1))
+        with tempfile.TemporaryDirectory() as root:
+            sys.exit(min(parity(arguments.test, pathlib.Path(root)), 1))
+    chosen = arguments.variants or list(VARIANTS)
+    total = sum(make_variant(GOLDEN / "model", name, *VARIANTS[name]) for name in chosen)
+    if not arguments.variants:
+        make_optimizers()
     print(f"model goldens: {total / 1024:.0f} KiB")
 
 

@@ -10,6 +10,7 @@
 #include "app/model_folder.h"
 #include "app/output.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "engine/request.h"
 #include "eval/answers.h"
 #include "eval/bits.h"
@@ -145,11 +146,12 @@ void EvaluateLevels(const ModelFolder& model, const Machine& machine, const Task
   }
   for (options.level = levels.lowest; options.level <= levels.highest; ++options.level) {
     const AnswerEvalResult result = EvaluateTask(*model.decoder, machine, *model.tokenizer, task, options);
+    if (const std::string few = TooFewProblems(result, options.problems); !few.empty()) LogWarning("{}", few);
     if (json) {
       Print(ResultJson(result, stage) + "\n");
     } else {
       Print(fmt::format("{:<16} {:<9} {:>5} {:>8} {:>8.3f}  [{:.3f}, {:.3f}]  {} {:>8.1f}\n", result.task,
-                        options.split == Split::kTrain ? "train" : "held_out", options.level, options.problems,
+                        options.split == Split::kTrain ? "train" : "held_out", options.level, result.options.problems,
                         result.pass_at_1, result.ci95_low, result.ci95_high,
                         several ? fmt::format(" {:>8.3f}", result.pass_at_k) : "", result.mean_tokens));
     }
@@ -168,18 +170,26 @@ void EvaluateText(const ModelFolder& model, const Machine& machine, const TextFl
   if (!std::isfinite(result.nats)) {
     throw Error(ExitCode::kNumeric, "the model's output is not finite; its weights are broken");
   }
+  const double per_token = result.NatsPerToken(), per_byte = result.BitsPerByte(shard),
+               per_character = result.NatsPerCharacter(shard);
   if (json) {
-    const OrderedJson object = {{"text", flags.files},
-                                {"documents", shard.documents()},
-                                {"bytes", shard.text_bytes()},
-                                {"characters", shard.text_characters()},
-                                {"tokens", shard.tokens()},
-                                {"context", flags.options.context},
-                                {"stride", flags.options.stride},
-                                {"nats_per_token", result.NatsPerToken()},
-                                {"perplexity", std::exp(result.NatsPerToken())},
-                                {"bits_per_byte", result.BitsPerByte(shard)},
-                                {"nats_per_character", result.NatsPerCharacter(shard)}};
+    OrderedJson object = {{"text", flags.files},
+                          {"documents", shard.documents()},
+                          {"bytes", shard.text_bytes()},
+                          {"characters", shard.text_characters()},
+                          {"tokens", shard.tokens()},
+                          {"context", flags.options.context},
+                          {"stride", flags.options.stride},
+                          {"nats_per_token", per_token},
+                          {"perplexity", std::exp(result.NatsPerToken())},
+                          {"bits_per_byte", per_byte},
+                          {"nats_per_character", per_character}};
+    for (const auto& [name, figure] :
+         {std::pair("nats_per_token_ci95", per_token), std::pair("bits_per_byte_ci95", per_byte),
+          std::pair("nats_per_character_ci95", per_character)}) {
+      if (const auto interval = result.IntervalOf(figure)) object[name] = {interval->low, interval->high};
+    }
+    if (result.ci95) object["ci95_over"] = result.by_document ? "documents" : "stretches of context tokens";
     Print(object.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
     return;
   }
@@ -190,10 +200,19 @@ void EvaluateText(const ModelFolder& model, const Machine& machine, const TextFl
   row("bytes", std::to_string(shard.text_bytes()));
   row("characters", std::to_string(shard.text_characters()));
   row("tokens", std::to_string(shard.tokens()));
-  row("nats per token", fmt::format("{:.4f}", result.NatsPerToken()));
-  row("perplexity", fmt::format("{:.3f}", std::exp(result.NatsPerToken())));
-  row("bits per byte", fmt::format("{:.4f}", result.BitsPerByte(shard)));
-  row("nats per character", fmt::format("{:.4f}", result.NatsPerCharacter(shard)));
+  const auto measured = [&](std::string_view name, double figure) {
+    const std::optional<Interval> interval = result.IntervalOf(figure);
+    Print(fmt::format("{:<20} {:>14.4f}{}\n", name, figure,
+                      interval ? fmt::format("  [{:.4f}, {:.4f}]", interval->low, interval->high) : ""));
+  };
+  measured("nats per token", per_token);
+  row("perplexity", fmt::format("{:.3f}", std::exp(per_token)));
+  measured("bits per byte", per_byte);
+  measured("nats per character", per_character);
+  if (result.ci95) {
+    Print(fmt::format("95% intervals in brackets, over {}\n",
+                      result.by_document ? "documents" : fmt::format("stretches of {} tokens", flags.options.context)));
+  }
 }
 
 }  // namespace
@@ -214,7 +233,9 @@ ExitCode RunEval(CommandLine& line) {
   line.Note(
       "Of a task: pass@1, the share of right answers, with its 95% interval over problems; with --samples N also "
       "pass@N, the share of problems with a right one among N. Of a text: how well it is predicted, per token of this "
-      "tokenizer and per byte and character, which compare across tokenizers.");
+      "tokenizer and per byte and character, which compare across tokenizers, with 95% intervals over documents, or "
+      "over "
+      "stretches of the context's length where there are fewer than 30 documents.");
   if (!line.Parse()) return ExitCode::kOk;
   const bool of_task = !task_flags.name.empty(), of_text = !text_flags.files.empty();
   if (!of_task && !of_text) ThrowUsage("sputnik eval: give --task NAME, --text FILE, or both");

@@ -50,6 +50,7 @@ OrderedJson Describe(const ModelConfig& config, int64_t context) {
   json["layers"] = config.num_hidden_layers;
   json["hidden_size"] = config.hidden_size;
   json["heads"] = config.num_attention_heads;
+  json["key_heads"] = config.key_heads();
   json["routed_experts"] = config.n_routed_experts;
   json["experts_per_token"] = config.n_routed_experts > 0 ? config.num_experts_per_tok : 0;
   json["vocab_size"] = config.vocab_size;
@@ -106,8 +107,8 @@ ExitCode RunInfo(CommandLine& line) {
   line.Example("sputnik info runs/demo");
   line.Note(
       "Counts are exact. Active parameters are those one token uses: routed experts it is not sent to, and the input "
-      "embedding, left out; MTP modules are counted apart. The cache is the latent one, in bf16 unless it says "
-      "otherwise. A multiply-add counts as two operations.");
+      "embedding, left out; MTP modules are counted apart. The cache is the latent one, or that of the key "
+      "heads, in bf16 unless it says otherwise. A multiply-add counts as two operations.");
   if (!line.Parse()) return ExitCode::kOk;
   if (folder.empty() == config_file.empty()) {
     ThrowUsage("sputnik info: give either a model folder or --config FILE");

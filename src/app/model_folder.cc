@@ -24,8 +24,16 @@ std::vector<int32_t> ModelFolder::StopIds() const {
   const int64_t vocabulary = decoder->config().vocab_size;
   int64_t id = tokenizer ? tokenizer->eos_id() : -1;
   if (id < 0) id = decoder->config().eos_token_id;
-  if (id < 0 || id >= vocabulary) return {};
-  return {static_cast<int32_t>(id)};
+  std::vector<int32_t> ids;
+  const auto add = [&](int64_t stop) {
+    if (stop < 0 || stop >= vocabulary || std::find(ids.begin(), ids.end(), stop) != ids.end()) return;
+    ids.push_back(static_cast<int32_t>(stop));
+  };
+  add(id);
+  const std::vector<int64_t>& more = decoder->config().more_eos_token_ids;
+  if (!more.empty()) add(decoder->config().eos_token_id);
+  for (const int64_t other : more) add(other);
+  return ids;
 }
 
 ModelFolder OpenModelFolder(const fs::path& folder) {

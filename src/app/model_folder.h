@@ -21,7 +21,7 @@ struct ModelFolder {
 
   // Throws Error (bad input) saying that `what` needs a tokenizer and how to do without.
   const Tokenizer& NeedTokenizer(std::string_view what) const;
-  // Tokens that end a completion: the tokenizer's, or config.json's where there is none.
+  // Tokens that end a completion: the tokenizer's, or config.json's where there is none; and all of a list there.
   std::vector<int32_t> StopIds() const;
 };
 

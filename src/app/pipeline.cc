@@ -11,7 +11,6 @@
 #include "base/stop_signal.h"
 #include "data/loader.h"
 #include "data/positions.h"
-#include "eval/answers.h"
 #include "eval/bits.h"
 #include "kernel/backend.h"
 #include "kernel/peak.h"
@@ -32,6 +31,10 @@ int64_t StageIndex(const std::string& name) {
 }
 
 std::vector<fs::path> Paths(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
+
+SplitOptions HowToSplit(const DataConfig& data) {
+  return {.source = {.percent_separated = data.percent_separated}, .held_out_fraction = data.held_out_fraction};
+}
 
 // A pretraining batch in windows' worth of micro-batches.
 std::vector<Batch> SplitWindows(const Batch& batch, int64_t micro_batch_tokens) {
@@ -143,8 +146,10 @@ void Pipeline::PrepareTokenizer() {
       options.vocab_size = recipe_.tokenizer.vocab_size;
       options.split_digits = recipe_.tokenizer.split_digits;
       BpeTrainer trainer(options);
-      ForEachDocument(Paths(recipe_.data.text), {.percent_separated = recipe_.data.percent_separated},
-                      [&](std::string_view document) { trainer.Add(document); });
+      // What is held out is held out from the tokenizer, too.
+      ForEachPart(Paths(recipe_.data.text), HowToSplit(recipe_.data), [&](const TextPart& part) {
+        if (!part.held_out) trainer.Add(part.text);
+      });
       SaveTrainedTokenizer(trainer.Train(), folder, recipe_.model.max_position_embeddings);
     }
   }
@@ -159,9 +164,7 @@ void Pipeline::PrepareText() {
   if (!run_.checkpoint() || !fs::exists(train)) {
     fs::create_directories(folder);
     fs::remove(held_out);  // as with the tokenizer: of another text, or of a recipe that held some out
-    const PreparedShards made = PrepareShards(Paths(recipe_.data.text), *tokenizer_, train,
-                                              {.source = {.percent_separated = recipe_.data.percent_separated},
-                                               .held_out_fraction = recipe_.data.held_out_fraction});
+    const PreparedShards made = PrepareShards(Paths(recipe_.data.text), *tokenizer_, train, HowToSplit(recipe_.data));
     LogInfo("{} tokens of text, {} held out", made.train_tokens, made.held_out_tokens);
   }
   train_text_ = Shard::Open(train, tokenizer_->hash());
@@ -223,15 +226,34 @@ StageResult Pipeline::Pretrain(RunFolder& run, const RunState& start) {
                                           {.context = config.train.context,
                                            .document_mask = config.train.document_mask,
                                            .max_tokens = config.eval_tokens});
+    run.ledger().stage(kEvaluationPart).flops +=
+        static_cast<double>(bits.tokens) *
+        ForwardFlopsPerToken(decoder_->config(), 0.5 * static_cast<double>(config.train.context), false);
     line.Set("val_loss", bits.NatsPerToken());
     line.SetQuality(-bits.NatsPerToken());
     line.Set("val_bpb", bits.BitsPerByte(*held_out_text_));
     line.Set("val_nats_per_character", bits.NatsPerCharacter(*held_out_text_));
+    for (const auto& [name, figure] :
+         {std::pair("val_loss", bits.NatsPerToken()), std::pair("val_bpb", bits.BitsPerByte(*held_out_text_)),
+          std::pair("val_nats_per_character", bits.NatsPerCharacter(*held_out_text_))}) {
+      const std::optional<Interval> interval = bits.IntervalOf(figure);
+      if (!interval) continue;
+      line.Set(fmt::format("{}_ci95_low", name), interval->low);
+      line.Set(fmt::format("{}_ci95_high", name), interval->high);
+    }
   };
   return RunStage(trainer, run, inputs, start);
 }
 
-void Pipeline::QuickAccuracy(const Task& task, MetricsLine& line) const {
+void Pipeline::CountAnswers(const AnswerEvalResult& result, RunFolder& run) const {
+  StageCost& cost = run.ledger().stage(kEvaluationPart);
+  const double context = static_cast<double>(result.prompt_tokens) / static_cast<double>(result.options.problems);
+  cost.generated_tokens += result.generated_tokens;
+  cost.flops += static_cast<double>(result.prompt_tokens + result.generated_tokens) *
+                ForwardFlopsPerToken(decoder_->config(), context, false);
+}
+
+void Pipeline::QuickAccuracy(const Task& task, RunFolder& run, MetricsLine& line) const {
   double sum = 0, levels = 0;
   for (int64_t level = recipe_.eval.lowest_level; level <= recipe_.eval.highest_level; ++level) {
     const AnswerEvalResult result = EvaluateTask(*decoder_, machine(), *tokenizer_, task,
@@ -239,6 +261,7 @@ void Pipeline::QuickAccuracy(const Task& task, MetricsLine& line) const {
                                                   .problems = recipe_.eval.quick_problems,
                                                   .max_tokens = recipe_.eval.max_tokens,
                                                   .seed = static_cast<uint64_t>(recipe_.run.seed) + 1000});
+    CountAnswers(result, run);
     line.Set(fmt::format("eval/accuracy/{}", level), result.pass_at_1);
     sum += result.pass_at_1;
     ++levels;
@@ -262,7 +285,7 @@ StageResult Pipeline::Sft(RunFolder& run, const std::string& name, const SftConf
   } else {
     inputs.batches = ProblemBatches(config, decoder_->config(), *tokenizer_, recipe_.task, seed);
     task = MakeTask(config.task, recipe_.task);
-    inputs.evaluate = [&](int64_t, MetricsLine& line) { QuickAccuracy(*task, line); };
+    inputs.evaluate = [&](int64_t, MetricsLine& line) { QuickAccuracy(*task, run, line); };
   }
   return RunStage(trainer, run, inputs, start);
 }
@@ -291,7 +314,7 @@ StageResult Pipeline::Improve(RunFolder& run, const std::string& name, const Imp
                              .tokenizer = *tokenizer_,
                              .task = *task,
                              .reference = reference.get(),
-                             .evaluate = [&](int64_t, MetricsLine& line) { QuickAccuracy(*task, line); }};
+                             .evaluate = [&](int64_t, MetricsLine& line) { QuickAccuracy(*task, run, line); }};
   return RunImprove(trainer, run, inputs, start);
 }
 
@@ -313,9 +336,10 @@ bool Pipeline::RunStageNamed(const std::string& name) {
   return !result.stopped;
 }
 
-void Pipeline::EvaluateStage(const std::string& name) {
+void Pipeline::EvaluateStage(const std::string& name, RunFolder& run) {
   const fs::path folder = run_.path() / "results", results = folder / (name + ".jsonl");
   if (fs::exists(results) || recipe_.EvaluatedTask().empty()) return;
+  run.ledger().Book(kOtherPart);
   fs::create_directories(folder);
   const std::unique_ptr<Task> task = MakeTask(recipe_.EvaluatedTask(), recipe_.task);
   std::string lines, samples;
@@ -328,9 +352,11 @@ void Pipeline::EvaluateStage(const std::string& name) {
                                                   .temperature = recipe_.eval.temperature,
                                                   .seed = static_cast<uint64_t>(recipe_.run.seed) + 2000,
                                                   .keep = recipe_.eval.shown});
+    CountAnswers(result, run);
     lines += ResultJson(result, name) + "\n";
     LogInfo("{}: level {}: pass@1 {:.3f} [{:.3f}, {:.3f}], pass@{} {:.3f}", name, level, result.pass_at_1,
             result.ci95_low, result.ci95_high, result.options.samples, result.pass_at_k);
+    if (const std::string few = TooFewProblems(result, recipe_.eval.problems); !few.empty()) LogInfo("{}", few);
     for (const AnsweredProblem& answered : result.kept) {
       OrderedJson json = {{"stage", name},
                           {"task", result.task},
@@ -344,11 +370,14 @@ void Pipeline::EvaluateStage(const std::string& name) {
   }
   WriteFileAtomically(folder / (name + ".samples.jsonl"), samples);
   WriteFileAtomically(results, lines);
+  run.ledger().Book(kEvaluationPart);
+  run.SaveLedger();
 }
 
 bool Pipeline::RunControl(const std::string& name) {
   const std::string stage = name == "random_reward" ? "control_random" : "control_" + name;
   if (fs::exists(run_.path() / "results" / (stage + ".jsonl"))) return true;
+  run_.ledger().Book(kOtherPart);  // from here on the time is the control's
   const fs::path folder = run_.path() / "controls" / name;
   RunFolder run(folder, true, recipe_.prices, run_.ledger().peak_flops());
   run.SetExtraFiles([this](const fs::path& checkpoint) { tokenizer_->SaveTo(checkpoint); });
@@ -372,7 +401,8 @@ bool Pipeline::RunControl(const std::string& name) {
     result = Improve(run, stage, improve, start);
   }
   if (result.stopped) return false;
-  EvaluateStage(stage);
+  EvaluateStage(stage, run);
+  run_.ledger().Skip();
   return true;
 }
 
@@ -381,12 +411,14 @@ bool Pipeline::Run() {
   MakeModel();
   for (const std::string& stage : recipe_.run.stages) {
     if (!RunStageNamed(stage)) return false;
-    if (stage != "pretrain") EvaluateStage(stage);
+    if (stage != "pretrain") EvaluateStage(stage, run_);
   }
   for (const std::string& control : recipe_.controls.run) {
     if (!recipe_.HasStage("improve")) break;  // nothing to be compared with
     if (!RunControl(control)) return false;
   }
+  run_.ledger().Book(kOtherPart);
+  run_.SaveLedger();
   WriteReport(run_.path());
   return true;
 }

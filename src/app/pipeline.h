@@ -9,6 +9,7 @@
 
 #include "app/recipe.h"
 #include "data/shard.h"
+#include "eval/answers.h"
 #include "model/decoder.h"
 #include "op/pass.h"
 #include "text/tokenizer.h"
@@ -39,9 +40,11 @@ class Pipeline {
   std::filesystem::path ImproveStart() const;  // the model that `improve` starts from, and its controls
   bool RunControl(const std::string& name);
 
-  // Writes results/NAME.jsonl (held-out accuracy by level) and results/NAME.samples.jsonl, unless they are there.
-  void EvaluateStage(const std::string& name);
-  void QuickAccuracy(const Task& task, MetricsLine& line) const;
+  // Writes results/NAME.jsonl (held-out accuracy by level) and results/NAME.samples.jsonl, unless they are there. The
+  // costs are `run`'s, which is the whole run or a control.
+  void EvaluateStage(const std::string& name, RunFolder& run);
+  void QuickAccuracy(const Task& task, RunFolder& run, MetricsLine& line) const;
+  void CountAnswers(const AnswerEvalResult& result, RunFolder& run) const;
   Machine machine() { return {*kernels_, pool_}; }
   Machine machine() const { return {*kernels_, pool_}; }
   int64_t ArenaLimit() const;

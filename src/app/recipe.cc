@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/family.h"
 
 namespace sputnik {
 namespace {
@@ -153,9 +154,17 @@ void Recipe::Validate() const {
 
 Recipe ReadRecipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
   Recipe recipe;
-  std::vector<Section> sections = recipe.Sections();
-  ReadToml(path, sections);
-  for (const std::string& assignment : overrides) ApplyOverride(assignment, sections);
+  const auto read = [&] {
+    std::vector<Section> sections = recipe.Sections();
+    ReadToml(path, sections);
+    for (const std::string& assignment : overrides) ApplyOverride(assignment, sections);
+  };
+  read();
+  if (const std::string type = recipe.model.model_type; type != ModelConfig().model_type) {
+    // What the recipe leaves out is the family's, which is known only now.
+    recipe.model = RecipeDefaults(type);
+    read();
+  }
   recipe.Validate();
   return recipe;
 }

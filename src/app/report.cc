@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "app/report_ledger.h"
 #include "app/report_page.h"
 #include "app/run_record.h"
 #include "app/run_score.h"
@@ -60,7 +61,10 @@ OrderedJson TextJson(const RunRecord& record) {
   for (const StageRecord& stage : record.run.stages) {
     OrderedJson figures;
     for (const char* metric : {"val_bpb", "val_loss", "val_nats_per_character"}) {
-      if (const Curve* curve = stage.Find(metric)) figures[metric] = curve->back().y;
+      const std::string name = metric;
+      if (const Curve* curve = stage.Find(name)) figures[name] = curve->back().y;
+      const Curve *low = stage.Find(name + "_ci95_low"), *high = stage.Find(name + "_ci95_high");
+      if (low != nullptr && high != nullptr) figures[name + "_ci95"] = {low->back().y, high->back().y};
     }
     if (!figures.empty()) text[stage.name] = figures;
   }
@@ -69,17 +73,16 @@ OrderedJson TextJson(const RunRecord& record) {
 
 std::string Summary(const RunRecord& record, int64_t peak_bytes) {
   OrderedJson seconds = OrderedJson::object(), core = seconds, tokens = seconds, flops = seconds, steps = seconds;
-  const auto add = [&](const CourseRecord& course) {
-    for (const CostRecord& cost : course.costs) {
-      seconds[cost.stage] = cost.wall_seconds;
-      core[cost.stage] = cost.core_seconds;
-      tokens[cost.stage] = {{"trained", cost.trained_tokens}, {"generated", cost.generated_tokens}};
-      flops[cost.stage] = cost.flops;
-    }
-    for (const StageRecord& stage : course.stages) steps[stage.name] = stage.steps;
-  };
-  add(record.run);
-  for (const CourseRecord& control : record.controls) add(control);
+  for (const CostRecord& cost : CostsByName(record)) {
+    seconds[cost.stage] = cost.wall_seconds;
+    core[cost.stage] = cost.core_seconds;
+    tokens[cost.stage] = {{"trained", cost.trained_tokens}, {"generated", cost.generated_tokens}};
+    flops[cost.stage] = cost.flops;
+  }
+  for (const StageRecord& stage : record.run.stages) steps[stage.name] = stage.steps;
+  for (const CourseRecord& control : record.controls) {
+    for (const StageRecord& stage : control.stages) steps[stage.name] = stage.steps;
+  }
   OrderedJson json = {{"run", record.run.name}, {"results", ResultsJson(record)}, {"overall", OverallJson(record)}};
   if (const OrderedJson text = TextJson(record); !text.empty()) json["text"] = text;
   json["seconds"] = seconds;

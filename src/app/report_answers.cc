@@ -8,6 +8,7 @@
 #include "app/chart.h"
 #include "app/html.h"
 #include "app/run_score.h"
+#include "train/ledger.h"
 
 namespace sputnik {
 namespace {
@@ -173,8 +174,10 @@ std::vector<Course> Courses(const RunRecord& record) {
   for (const CourseRecord& control : record.controls) {
     if (!control.stages.empty()) {
       add(control, control.stages.front().name);
-    } else if (!control.costs.empty()) {
-      add(control, control.costs.front().stage);
+      continue;
+    }
+    for (const CostRecord& cost : control.costs) {
+      if (cost.stage != kEvaluationPart && cost.stage != kOtherPart) add(control, cost.stage);
     }
   }
   return courses;

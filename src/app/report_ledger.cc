@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/html.h"
+#include "train/ledger.h"
 
 namespace sputnik {
 namespace {
@@ -17,6 +20,17 @@ void Add(const CostRecord& cost, CostRecord& total) {
   total.energy_cost += cost.energy_cost;
   total.core_cost += cost.core_cost;
   if (total.currency.empty()) total.currency = cost.currency;
+}
+
+// Adds to the record of the same name, or as a new one.
+void Merge(const CostRecord& cost, std::vector<CostRecord>& costs) {
+  const auto same =
+      std::find_if(costs.begin(), costs.end(), [&](const CostRecord& c) { return c.stage == cost.stage; });
+  if (same == costs.end()) {
+    costs.push_back(cost);
+  } else {
+    Add(cost, *same);
+  }
 }
 
 // The scale that keeps the largest figure of a column readable.
@@ -55,6 +69,15 @@ CostRecord TotalCost(const RunRecord& record) {
   return total;
 }
 
+std::vector<CostRecord> CostsByName(const RunRecord& record) {
+  std::vector<CostRecord> costs;
+  for (const CostRecord& cost : record.run.costs) Merge(cost, costs);
+  for (const CourseRecord& control : record.controls) {
+    for (const CostRecord& cost : control.costs) Merge(cost, costs);
+  }
+  return costs;
+}
+
 std::string LedgerSection(const RunRecord& record) {
   const CostRecord total = TotalCost(record);
   if (total.wall_seconds <= 0) return {};
@@ -63,7 +86,7 @@ std::string LedgerSection(const RunRecord& record) {
   int count = 0;
   const auto add = [&](const std::string& name, const CostRecord& cost) {
     std::string peak;
-    if (record.peak_flops > 0 && cost.wall_seconds > 0) {
+    if (record.peak_flops > 0 && cost.wall_seconds > 0 && cost.flops > 0) {
       peak = PercentText(cost.flops / (cost.wall_seconds * record.peak_flops));
     }
     rows += Cells("td", {EscapeHtml(name), GroupedNumber(cost.trained_tokens), GroupedNumber(cost.generated_tokens),
@@ -79,9 +102,17 @@ std::string LedgerSection(const RunRecord& record) {
   }
   const bool controls = run.wall_seconds < total.wall_seconds;
   if (controls && record.run.costs.size() > 1) add("Together, without controls", run);
+  std::vector<CostRecord> parts;  // beside the controls' stages
   for (const CourseRecord& control : record.controls) {
-    for (const CostRecord& cost : control.costs) add(StageTitle(cost.stage), cost);
+    for (const CostRecord& cost : control.costs) {
+      if (cost.stage == kEvaluationPart || cost.stage == kOtherPart) {
+        Merge(cost, parts);
+      } else {
+        add(StageTitle(cost.stage), cost);
+      }
+    }
   }
+  for (const CostRecord& part : parts) add("Controls: " + StageTitle(part.stage), part);
   const bool summed = count > 1;
   if (summed) add("Total", total);
   const std::string currency = EscapeHtml(total.currency);
@@ -91,7 +122,9 @@ std::string LedgerSection(const RunRecord& record) {
                    "Cores<br><small>core-s</small>", "Share<br><small>of peak</small>", "Energy<br><small>Wh</small>",
                    fmt::format("Electricity<br><small>{}</small>", currency),
                    fmt::format("Rent<br><small>{}</small>", currency)});
-  std::string note = "Steps of training and their rollouts. Prices: " + PricesText(total) + ".";
+  std::string note =
+      "The whole run up to this report: of the stages their steps and rollouts, the rest below them. Prices: " +
+      PricesText(total) + ".";
   if (record.peak_flops > 0) {
     note += fmt::format(" Measured peak of this machine's cores: {:.1f} GFLOP/s in float32.", record.peak_flops / 1e9);
   }

@@ -114,15 +114,17 @@ std::string Tiles(const RunRecord& record, int64_t peak_bytes) {
   std::string tiles = ScoreTiles(record);
   for (const StageRecord& stage : record.run.stages) {
     const Curve* bits = stage.Find("val_bpb");
-    if (bits != nullptr) {
-      tiles += Tile("Held-out text", fmt::format("{:.3f}", bits->back().y),
-                    "bits per byte, end of " + EscapeHtml(stage.name));
-    }
+    if (bits == nullptr) continue;
+    const Curve *low = stage.Find("val_bpb_ci95_low"), *high = stage.Find("val_bpb_ci95_high");
+    const std::string interval =
+        low != nullptr && high != nullptr ? fmt::format("; 95%: {:.3f} to {:.3f}", low->back().y, high->back().y) : "";
+    tiles += Tile("Held-out text", fmt::format("{:.3f}", bits->back().y),
+                  "bits per byte, end of " + EscapeHtml(stage.name) + interval);
   }
   if (const auto gap = record.LargestGap()) tiles += GapTile(*gap);
   const CostRecord total = TotalCost(record);
   if (total.wall_seconds > 0) {
-    tiles += Tile("Time, all stages", Duration(total.wall_seconds),
+    tiles += Tile("Time, all in all", Duration(total.wall_seconds),
                   GroupedNumber(total.core_seconds, 0) + " core-seconds" +
                       (record.controls.empty() ? "" : ", controls included"));
     tiles += Tile("Cost", fmt::format("{:.4f} {}", total.core_cost + total.energy_cost, EscapeHtml(total.currency)),

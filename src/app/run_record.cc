@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "model/config.h"
 #include "model/param.h"
+#include "train/ledger.h"
 
 namespace sputnik {
 namespace {
@@ -198,13 +199,15 @@ std::optional<ShapeRecord> ReadShape(const fs::path& checkpoints) {
 }  // namespace
 
 std::string StageTitle(const std::string& stage) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kTitles = {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kTitles = {
       {{"pretrain", "Pretraining"},
        {"sft", "Fine-tuning"},
        {"improve", "Improvement"},
        {"control_random", "Control: random reward"},
        {"control_continued_sft", "Control: continued fine-tuning"},
-       {"control_expert_iteration", "Control: expert iteration"}}};
+       {"control_expert_iteration", "Control: expert iteration"},
+       {kEvaluationPart, "Evaluation"},
+       {kOtherPart, "Tokenizer, data, checkpoints"}}};
   for (const auto& [name, title] : kTitles) {
     if (stage == name) return std::string(title);
   }

@@ -13,7 +13,7 @@
 
 namespace sputnik {
 
-// "sft": "Fine-tuning"; names that are not ours stay as they are.
+// "sft": "Fine-tuning", and so for parts of the ledger; names that are not ours stay as they are.
 std::string StageTitle(const std::string& stage);
 
 // metrics.jsonl, one stage of it.
@@ -46,7 +46,7 @@ struct SampleRecord {
   bool correct = false;
 };
 
-// A stage of ledger.json.
+// A stage of ledger.json, or what was done beside the stages (kEvaluationPart, kOtherPart).
 struct CostRecord {
   std::string stage;
   int64_t trained_tokens = 0, generated_tokens = 0;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -145,6 +146,7 @@ LineAppender::LineAppender(fs::path path, int64_t keep_bytes) : path_(std::move(
       ThrowFailure("{}: cannot truncate: {}", path_.string(), Reason());
     }
   }
+  if (bytes_ == 0) SyncDirectory(path_.parent_path());  // its name may be new
   fd_ = file.Release();
 }
 
@@ -194,6 +196,18 @@ MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(bytes_, other.bytes_);
   return *this;
+}
+
+void CreateFolders(const fs::path& path) {
+  std::error_code error;
+  std::vector<fs::path> parents;  // of what is not there yet
+  for (fs::path at = path.has_filename() ? path : path.parent_path(); !at.empty() && !fs::exists(at, error);) {
+    at = at.parent_path();
+    parents.push_back(at);
+  }
+  fs::create_directories(path, error);
+  if (error) ThrowFailure("{}: cannot create the folder: {}", path.string(), error.message());
+  for (const fs::path& parent : parents) SyncDirectory(parent);
 }
 
 void SyncDirectory(const fs::path& directory) {

@@ -70,6 +70,9 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+// Like std::filesystem::create_directories, and the new entries are durable. Error naming the path.
+void CreateFolders(const std::filesystem::path& path);
+
 // Makes a renamed or created entry of `directory` durable.
 void SyncDirectory(const std::filesystem::path& directory);
 void SyncFile(const std::filesystem::path& path);

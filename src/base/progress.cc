@@ -4,9 +4,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "base/clock.h"
@@ -75,9 +77,12 @@ Progress::Progress(std::string label, int64_t total, int64_t first_step, const P
       step_(first_step),
       style_(style),
       started_(WallSeconds()),
-      next_(started_) {}
+      next_(started_),
+      deadline_(std::numeric_limits<double>::infinity()) {}
 
 Progress::~Progress() { Finish(); }
+
+void Progress::EndsWithin(double seconds) { deadline_ = WallSeconds() + seconds; }
 
 void Progress::Update(int64_t step, std::string_view text) {
   step_ = step;
@@ -95,8 +100,11 @@ void Progress::Finish() {
 
 void Progress::Show(double now) {
   const int64_t done = step_ - first_step_;
-  const double left =
-      total_ > 0 && done > 0 ? (now - started_) / static_cast<double>(done) * static_cast<double>(total_ - step_) : -1;
+  double left = std::max(0.0, deadline_ - now);
+  if (total_ > 0 && done > 0) {
+    left = std::min(left, (now - started_) / static_cast<double>(done) * static_cast<double>(total_ - step_));
+  }
+  if (std::isinf(left)) left = -1;  // nothing is known
   const std::string line = label_ + "  " + ProgressText(step_, total_, text_, left);
   if (style_.terminal) {
     // One column stays free: a cursor behind the last one would wrap on some terminals.

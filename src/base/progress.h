@@ -29,6 +29,10 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // The task ends in so many seconds at the latest, whatever steps are left then: the time left is the smaller of the
+  // two. Each call replaces what the one before said.
+  void EndsWithin(double seconds);
+
   // `step` steps are done; `text` says what is worth knowing (loss, tokens per second). Cheap when nothing is drawn.
   void Update(int64_t step, std::string_view text);
 
@@ -42,6 +46,7 @@ class Progress {
   int64_t total_, first_step_, step_;
   ProgressStyle style_;
   double started_, next_;  // when a line may be shown again
+  double deadline_;        // by the same clock; infinite: none
   bool pending_ = false;   // the last update has not been shown
   bool open_ = false;      // the terminal's cursor stands behind our line
 };

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
-#include <limits>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -39,20 +37,6 @@ bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0
 
 int64_t CountCharacters(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char byte) { return !IsContinuation(byte); });
-}
-
-// The cut between training and held-out text, in bytes of all documents counted together.
-int64_t PlanCut(const std::vector<fs::path>& inputs, const PrepareOptions& options) {
-  int64_t total = 0;
-  ForEachDocument(inputs, options.source, [&](std::string_view text) { total += static_cast<int64_t>(text.size()); });
-  const auto wanted = static_cast<int64_t>(static_cast<double>(total) * (1.0 - options.held_out_fraction));
-
-  int64_t begin = 0, nearest = 0;
-  ForEachDocument(inputs, options.source, [&](std::string_view text) {
-    if (begin > 0 && std::abs(begin - wanted) < std::abs(nearest - wanted)) nearest = begin;
-    begin += static_cast<int64_t>(text.size());
-  });
-  return nearest > 0 && std::abs(nearest - wanted) * 100 <= total ? nearest : wanted;
 }
 
 fs::path HeldOutPath(const fs::path& train) {
@@ -188,16 +172,13 @@ void Shard::Read(int64_t begin, std::span<int32_t> ids) const {
 }
 
 PreparedShards PrepareShards(const std::vector<fs::path>& inputs, const Tokenizer& tokenizer, const fs::path& out_path,
-                             const PrepareOptions& options) {
-  const double fraction = options.held_out_fraction;
-  if (!(fraction >= 0.0 && fraction < 1.0)) ThrowUsage("held-out fraction {}: must lie in [0, 1)", fraction);
+                             const SplitOptions& options) {
   if (tokenizer.eos_id() < 0) {
     ThrowBadInput(
         "the tokenizer names no end-of-sentence token to close documents with; give it an eos_token in "
         "tokenizer_config.json");
   }
-  const bool hold_out = fraction > 0.0;
-  const int64_t cut = hold_out ? PlanCut(inputs, options) : std::numeric_limits<int64_t>::max();
+  const bool hold_out = options.held_out_fraction > 0.0;
 
   PreparedShards result{.train = out_path, .held_out = {}};
   ShardWriter train(out_path, tokenizer.vocab_size(), tokenizer.hash());
@@ -206,24 +187,11 @@ PreparedShards PrepareShards(const std::vector<fs::path>& inputs, const Tokenize
     result.held_out = HeldOutPath(out_path);
     held_out.emplace(*result.held_out, tokenizer.vocab_size(), tokenizer.hash());
   }
-  const auto add = [&](ShardWriter& writer, std::string_view text, bool ends) {
-    std::vector<int32_t> ids = tokenizer.Encode(text);
-    if (ends) ids.push_back(tokenizer.eos_id());
-    writer.AddDocument(ids, text);
-  };
-  int64_t begin = 0;
-  ForEachDocument(inputs, options.source, [&](std::string_view text) {
-    const auto size = static_cast<int64_t>(text.size());
-    size_t here = static_cast<size_t>(std::clamp<int64_t>(cut - begin, 0, size));
-    while (here < text.size() && here > 0 && IsContinuation(text[here])) ++here;
-    if (here > 0) add(train, text.substr(0, here), here == text.size());
-    if (here < text.size()) add(*held_out, text.substr(here), true);
-    begin += size;
+  ForEachPart(inputs, options, [&](const TextPart& part) {
+    std::vector<int32_t> ids = tokenizer.Encode(part.text);
+    if (part.ends) ids.push_back(tokenizer.eos_id());
+    (part.held_out ? *held_out : train).AddDocument(ids, part.text);
   });
-  if (train.tokens() == 0 || (hold_out && held_out->tokens() == 0)) {
-    ThrowBadInput("{}: too little text to hold out {} of it ({} bytes); give more text or another held-out fraction",
-                  inputs[0].string(), fraction, begin);
-  }
   // The training shard last: where it is, the held-out one is too.
   if (hold_out) held_out->Finish();
   train.Finish();

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "data/source.h"
+#include "data/text_split.h"
 #include "text/tokenizer.h"
 
 namespace sputnik {
@@ -87,11 +87,6 @@ class Shard {
   std::span<const uint64_t> document_starts_;
 };
 
-struct PrepareOptions {
-  SourceOptions source = {};
-  double held_out_fraction = 0;  // of the text's bytes, the last of them in reading order; 0 makes one shard only
-};
-
 struct PreparedShards {
   std::filesystem::path train;
   std::optional<std::filesystem::path> held_out;  // NAME.held_out.EXT beside train's NAME.EXT
@@ -100,11 +95,9 @@ struct PreparedShards {
 };
 
 // Tokenises the documents of `inputs` into `out_path`. No token opens a document; the tokenizer's end-of-sentence token
-// closes each, as DeepSeek's chat format closes each answer. The text is read twice when part of it is held out: the
-// cut lies at a document's start, or within a document (at a character) where the nearest start would move it by more
-// than a hundredth of the text, as with one long file. Errors (bad input): those of ForEachDocument; too little text to
-// hold a part out.
+// closes each, as DeepSeek's chat format closes each answer. The part that ForEachPart holds out goes into a shard of
+// its own. Errors: those of ForEachPart.
 PreparedShards PrepareShards(const std::vector<std::filesystem::path>& inputs, const Tokenizer& tokenizer,
-                             const std::filesystem::path& out_path, const PrepareOptions& options);
+                             const std::filesystem::path& out_path, const SplitOptions& options);
 
 }  // namespace sputnik

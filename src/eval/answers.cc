@@ -1,10 +1,11 @@
 #include "eval/answers.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "eval/confidence.h"
 #include "task/prompt.h"
 
 namespace sputnik {
@@ -20,32 +21,17 @@ double PassAtK(int64_t samples, int64_t correct, int64_t k) {
   return 1 - all_wrong;
 }
 
-Interval Confidence95(const std::vector<double>& shares) {
-  constexpr double kZ = 1.959963984540054;
-  const auto n = static_cast<double>(shares.size());
-  if (shares.empty()) return {0, 1};
-  double mean = 0;
-  for (const double share : shares) mean += share;
-  mean /= n;
-  const bool binary = std::all_of(shares.begin(), shares.end(), [](double s) { return s == 0 || s == 1; });
-  if (binary || shares.size() < 2) {
-    const double z2 = kZ * kZ, centre = (mean + z2 / (2 * n)) / (1 + z2 / n);
-    const double half = kZ / (1 + z2 / n) * std::sqrt(mean * (1 - mean) / n + z2 / (4 * n * n));
-    return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
-  }
-  double variance = 0;
-  for (const double share : shares) variance += (share - mean) * (share - mean) / (n - 1);
-  const double half = kZ * std::sqrt(variance / n);
-  return {std::max(0.0, mean - half), std::min(1.0, mean + half)};
-}
-
 AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, const Tokenizer& tokenizer,
                               const Task& task, const AnswerEvalOptions& options) {
   CHECK(options.temperature > 0 || options.samples == 1);
   AnswerEvalResult result{.task = task.name(), .options = options, .kept = {}};
+  if (const std::optional<int64_t> all = task.Count(options.level, options.split)) {
+    result.options.problems = std::min(options.problems, *all);
+  }
+  const int64_t count = result.options.problems;
   std::vector<Problem> problems;
   std::vector<Request> requests;
-  for (int64_t i = 0; i < options.problems; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     problems.push_back(task.Make(options.seed, options.level, static_cast<uint64_t>(i), options.split));
     Request request;
     request.prompt = EncodePrompt(tokenizer, task, problems.back());
@@ -55,11 +41,11 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     request.sampling.seed = HashCombine(options.seed, static_cast<uint64_t>(i));
     request.position_seed = request.sampling.seed;
     request.stop_ids = {tokenizer.eos_id()};
+    result.prompt_tokens += static_cast<int64_t>(request.prompt.size());
     requests.push_back(std::move(request));
   }
   Engine engine(decoder, machine, {});
   std::vector<int64_t> correct(problems.size(), 0);
-  double tokens = 0;
   const std::vector<Completion> completions = engine.Run(std::move(requests));
   for (size_t i = 0; i < completions.size(); ++i) {
     const Completion& completion = completions[i];
@@ -67,7 +53,7 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     const std::string text = DecodeCompletion(tokenizer, completion.tokens);
     const Score score = task.Grade(problems[problem], text);
     correct[problem] += score.correct;
-    tokens += static_cast<double>(completion.tokens.size());
+    result.generated_tokens += static_cast<int64_t>(completion.tokens.size());
     if (static_cast<int64_t>(result.kept.size()) < options.keep && completion.sample == 0) {
       result.kept.push_back({problems[problem], text, score});
     }
@@ -78,13 +64,23 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
     result.pass_at_1 += shares.back();
     result.pass_at_k += PassAtK(options.samples, c, options.samples);
   }
-  result.pass_at_1 /= static_cast<double>(options.problems);  // once, so that all right is exactly 1
-  result.pass_at_k /= static_cast<double>(options.problems);
+  result.pass_at_1 /= static_cast<double>(count);  // once, so that all right is exactly 1
+  result.pass_at_k /= static_cast<double>(count);
   const Interval interval = Confidence95(shares);
   result.ci95_low = interval.low;
   result.ci95_high = interval.high;
-  if (!completions.empty()) result.mean_tokens = tokens / static_cast<double>(completions.size());
+  if (!completions.empty()) {
+    result.mean_tokens = static_cast<double>(result.generated_tokens) / static_cast<double>(completions.size());
+  }
   return result;
+}
+
+std::string TooFewProblems(const AnswerEvalResult& result, int64_t wanted) {
+  const AnswerEvalOptions& options = result.options;
+  if (options.problems >= wanted) return {};
+  return fmt::format("{}: level {} has {} {} problem{}, fewer than the {} asked for; each was asked once", result.task,
+                     options.level, options.problems, options.split == Split::kTrain ? "training" : "held-out",
+                     options.problems == 1 ? "" : "s", wanted);
 }
 
 std::string ResultJson(const AnswerEvalResult& result, const std::string& stage) {

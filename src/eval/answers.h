@@ -28,11 +28,12 @@ struct AnsweredProblem {
 
 struct AnswerEvalResult {
   std::string task;
-  AnswerEvalOptions options;
+  AnswerEvalOptions options;           // problems: as many as there were, each asked once, where the task has fewer
   double pass_at_1 = 0;                // mean share of correct samples
   double pass_at_k = 0;                // k = samples
   double ci95_low = 0, ci95_high = 0;  // of pass_at_1, over problems
   double mean_tokens = 0;
+  int64_t prompt_tokens = 0, generated_tokens = 0;  // each prompt once, all samples
   std::vector<AnsweredProblem> kept;
 };
 
@@ -43,12 +44,8 @@ AnswerEvalResult EvaluateTask(const Decoder& decoder, const Machine& machine, co
 // 1 - C(n-c, k) / C(n, k). Requires k <= samples.
 double PassAtK(int64_t samples, int64_t correct, int64_t k);
 
-struct Interval {
-  double low, high;
-};
-// 95% interval of the mean of per-problem success shares: Wilson's score interval when every share is 0 or 1, else the
-// normal interval from the sample deviation.
-Interval Confidence95(const std::vector<double>& shares);
+// What to tell of a task that had fewer problems than were `wanted`; empty if it had enough.
+std::string TooFewProblems(const AnswerEvalResult& result, int64_t wanted);
 
 // One line of results.jsonl and of summary.json's "results".
 std::string ResultJson(const AnswerEvalResult& result, const std::string& stage);

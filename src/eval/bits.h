@@ -1,7 +1,15 @@
 // How well a model predicts held-out text, in units that do not depend on the tokenizer.
+// Intervals (95%) are of what another text of the same kind would give. Tokens of a document hang together, so whole
+// documents count as drawn at random, each scored token in the document that it belongs to; where fewer than 30
+// documents were scored (one long file), stretches of `context` consecutive tokens take their place, as though
+// neighbouring stretches were independent. Per byte and per character they scale with the mean: the number of bytes of
+// a token is taken as the text's own. Too short a text has none (kFewestClusters).
 #pragma once
 
+#include <optional>
+
 #include "data/shard.h"
+#include "eval/confidence.h"
 #include "model/decoder.h"
 
 namespace sputnik {
@@ -15,13 +23,17 @@ struct BitsOptions {
 };
 
 struct BitsResult {
-  double nats = 0;        // Σ -log p over all scored tokens
-  int64_t tokens = 0;     // scored
-  double text_share = 0;  // scored share of the shard's tokens
+  double nats = 0;                    // Σ -log p over all scored tokens
+  int64_t tokens = 0;                 // scored
+  double text_share = 0;              // scored share of the shard's tokens
+  std::optional<Interval> ci95 = {};  // of NatsPerToken()
+  bool by_document = false;           // the interval's clusters are documents
 
   double NatsPerToken() const { return nats / static_cast<double>(tokens); }
   double BitsPerByte(const Shard& shard) const;
   double NatsPerCharacter(const Shard& shard) const;
+  // The interval of a figure that is a multiple of NatsPerToken().
+  std::optional<Interval> IntervalOf(double figure) const;
 };
 
 // Predicts every token of the shard but the first exactly once.

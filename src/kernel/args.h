@@ -76,16 +76,21 @@ struct RmsNormBackwardArgs {
 
 // ---- rope
 // ------------------------------------------------------------------------------------------------------------ y =
-// rotation of the pairs (x0,x1),(x2,x3)… of each head by the angle of the token's position (interleaved layout, as in
-// DeepSeek's checkpoints). `inverse` turns back by the same angle: the backward. x and y may be the same memory.
+// rotation of each head's pairs by the angle of the token's position: y_first = x_first cos - x_second sin, y_second =
+// x_second cos + x_first sin. `inverse` turns back by the same angle: the backward. x and y may be the same memory.
+enum class RopeLayout : uint8_t {
+  kInterleaved,  // pairs (x0, x1), (x2, x3)…; a table row is cos, sin of pair i at columns 2i, 2i + 1 (DeepSeek)
+  kHalves,       // pairs (x_i, x_{i + dim/2}); a table row is every cos, then every sin (Llama, Qwen)
+};
 struct RopeArgs {
   DType dtype = DType::kF32;
+  RopeLayout layout = RopeLayout::kInterleaved;
   int64_t tokens = 0, heads = 0, dim = 0;
   const void* x = nullptr;
   int64_t x_stride = 0, x_head_stride = 0;
   void* y = nullptr;
   int64_t y_stride = 0, y_head_stride = 0;
-  const void* table = nullptr;  // [positions, dim]: cos, sin of pair i at columns 2i, 2i+1
+  const void* table = nullptr;  // [positions, dim]
   const int32_t* positions = nullptr;
   bool inverse = false;
   bool accumulate = false;
@@ -93,7 +98,7 @@ struct RopeArgs {
 
 // ---- pointwise
 // ------------------------------------------------------------------------------------------------------- add:  y = a +
-// b          add_to: y += a (b unused)          copy: y = a
+// b (b_stride 0: one row for all)          add_to: y += a (b unused)          copy: y = a
 struct AddArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;

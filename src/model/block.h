@@ -1,4 +1,4 @@
-// One transformer block of DeepSeek-V2/V3: x += attention(norm(x)); x += feed-forward(norm(x)).
+// One transformer block: x += attention(norm(x)); x += feed-forward(norm(x)).
 #pragma once
 
 #include <vector>
@@ -31,9 +31,16 @@ struct MlaWeights {
   Tensor kv_a_norm, kv_b, o;
 };
 
+struct GqaWeights {
+  Tensor q, k, v, o;
+  Tensor q_bias, k_bias, v_bias, o_bias;  // undefined: none
+  Tensor q_norm, k_norm;                  // of each head; undefined: none
+};
+
 struct FfnWeights {
-  Tensor gate_up;  // [2·width, d], joined
-  Tensor down;     // [d, width]
+  Tensor gate_up;                                       // [2·width, d], joined
+  Tensor down;                                          // [d, width]
+  Tensor gate_bias = {}, up_bias = {}, down_bias = {};  // undefined: none
 };
 
 struct MoeWeights {
@@ -45,7 +52,8 @@ struct MoeWeights {
 struct BlockWeights {
   int64_t layer = 0;
   Tensor attention_norm, ffn_norm;
-  MlaWeights mla;
+  MlaWeights mla;  // latent attention, or
+  GqaWeights gqa;  // grouped-query attention
   bool has_moe = false;
   FfnWeights ffn;
   MoeWeights moe;

@@ -1,131 +1,74 @@
 #include "model/config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/elementary.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "model/family.h"
+#include "model/rope_scaling.h"
 
 namespace sputnik {
 namespace {
 
 constexpr double kMany = 1 << 30;  // the largest size there may be
 
-// What transformers takes for keys that config.json leaves out. It writes neither topk_method nor scoring_func for V3.
-ModelConfig FamilyDefaults(const std::string& model_type) {
-  ModelConfig c;
-  c.model_type = model_type;
-  c.vocab_size = 129280;
-  c.hidden_size = 7168;
-  c.intermediate_size = 18432;
-  c.moe_intermediate_size = 2048;
-  c.num_hidden_layers = 61;
-  c.num_nextn_predict_layers = 1;
-  c.num_attention_heads = 128;
-  c.n_routed_experts = 256;
-  c.num_experts_per_tok = 8;
-  c.n_group = 8;
-  c.topk_group = 4;
-  c.first_k_dense_replace = 3;
-  c.routed_scaling_factor = 2.5;
-  c.q_lora_rank = 1536;
-  c.kv_lora_rank = 512;
-  c.qk_nope_head_dim = 128;
-  c.qk_rope_head_dim = 64;
-  c.v_head_dim = 128;
-  if (!c.is_v2()) return c;
-  c.vocab_size = 102400;
-  c.hidden_size = 4096;
-  c.intermediate_size = 11008;
-  c.moe_intermediate_size = 1407;
-  c.num_hidden_layers = c.num_attention_heads = 32;
-  c.num_nextn_predict_layers = c.first_k_dense_replace = 0;
-  c.n_shared_experts = 2;
-  c.n_routed_experts = 64;
-  c.num_experts_per_tok = 6;
-  c.n_group = c.topk_group = 1;
-  c.routed_scaling_factor = 1;
-  c.max_position_embeddings = 2048;
-  c.topk_method = "greedy";
-  c.scoring_func = "softmax";
-  c.norm_topk_prob = false;
-  return c;
-}
-
-void ReadField(const Json& value, const Field& field, const std::string& where) {
+void ReadField(const Json& value, std::string_view key, const Field& field, const std::string& where) {
   const auto refuse = [&](std::string_view expected) {
-    ThrowUsage("{}: `{}` is {}, expected {}", where, field.name, value.dump(), expected);
+    ThrowUsage("{}: `{}` is {}, expected {}", where, key, value.dump(), expected);
   };
+  const auto whole = [&](const Json& number) {
+    if (!number.is_number_integer()) refuse("a whole number");
+    if (number.is_number_unsigned() && number.get<uint64_t>() > uint64_t{1} << 62) refuse("a smaller number");
+    return number.get<int64_t>();
+  };
+  if (key == "eos_token_id" && value.is_array()) return;  // ReadEndIds
   if (auto* const* flag = std::get_if<bool*>(&field.value)) {
     if (!value.is_boolean()) refuse("true or false");
     **flag = value.get<bool>();
   } else if (auto* const* integer = std::get_if<int64_t*>(&field.value)) {
-    if (!value.is_number_integer()) refuse("a whole number");
-    if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{1} << 62) refuse("a smaller number");
-    **integer = value.get<int64_t>();
+    **integer = whole(value);
   } else if (auto* const* real = std::get_if<double*>(&field.value)) {
     if (!value.is_number()) refuse("a number");
     **real = value.get<double>();
   } else if (auto* const* text = std::get_if<std::string*>(&field.value)) {
     if (!value.is_string()) refuse("a string");
     **text = value.get<std::string>();
+  } else if (auto* const* list = std::get_if<std::vector<int64_t>*>(&field.value)) {
+    if (!value.is_array()) refuse("a list of whole numbers");
+    (*list)->clear();
+    for (const Json& number : value) (*list)->push_back(whole(number));
   }
-  CheckField(field, where);
+  Field named = field;
+  named.name = key;
+  CheckField(named, where);
 }
 
-// `rope_scaling` (published folders) or `rope_parameters` (transformers 5, with rope_theta inside).
-void ReadRopeScaling(const Json& json, const std::string& key, ModelConfig& config, const std::string& where) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null()) return;
-  const Json& object = *found;
-  if (!object.is_object()) ThrowUsage("{}: `{}` is not an object", where, key);
-  const auto number = [&](const char* name, double fallback, double least, double most) {
-    const auto entry = object.find(name);
-    if (entry == object.end() || entry->is_null()) return fallback;
-    const double value = entry->is_number() ? entry->get<double>() : -1;
-    if (!entry->is_number() || !(value >= least && value <= most)) {
-      ThrowUsage("{}: `{}.{}` is {}, expected a number between {} and {}", where, key, name, entry->dump(), least,
-                 most);
-    }
-    return value;
-  };
-  const auto require = [&](const char* name, const Json& only) {
-    const auto entry = object.find(name);
-    if (entry != object.end() && !entry->is_null() && *entry != only) {
-      ThrowUsage("{}: `{}.{}` is {}, and only {} is supported", where, key, name, entry->dump(), only.dump());
-    }
-  };
-  config.rope_theta = number("rope_theta", config.rope_theta, 1, 1e18);
-  require("partial_rotary_factor", 1.0);
-  Json type = "default";
-  for (const char* name : {"type", "rope_type"}) {
-    if (object.contains(name) && !object[name].is_null()) type = object[name];
+// An instruct model may have several tokens that end its answers.
+void ReadEndIds(const Json& json, ModelConfig& config, const std::string& where) {
+  const auto ids = json.find("eos_token_id");
+  if (ids == json.end() || !ids->is_array()) return;
+  std::vector<int64_t> read;
+  for (const Json& id : *ids) {
+    if (!id.is_number_integer()) ThrowUsage("{}: `eos_token_id` has {}, expected token ids", where, id.dump());
+    read.push_back(id.get<int64_t>());
   }
-  if (type == "default") return;
-  if (type != "yarn") ThrowUsage("{}: {} of type {} is not supported; only \"yarn\" is", where, key, type.dump());
-  require("attention_factor", nullptr);
-  require("truncate", true);
-  RopeScaling& yarn = config.rope_scaling;
-  if (!object.contains("factor")) ThrowUsage("{}: `{}.factor` is missing", where, key);
-  yarn.factor = number("factor", 1, 1, 1e6);
-  yarn.beta_fast = number("beta_fast", 32, 1e-3, 1e6);
-  yarn.beta_slow = number("beta_slow", 1, 1e-3, 1e6);
-  yarn.mscale = number("mscale", 1, 0, 1e3);
-  yarn.mscale_all_dim = number("mscale_all_dim", 0, 0, 1e3);
-  yarn.original_max_position_embeddings = static_cast<int64_t>(
-      number("original_max_position_embeddings", static_cast<double>(config.max_position_embeddings), 1, kMany));
-  if (config.rope_theta <= 1)
-    ThrowUsage("{}: `rope_theta` is {}, but YaRN needs more than 1", where, config.rope_theta);
+  config.eos_token_id = read.empty() ? -1 : read.front();
+  if (!read.empty()) config.more_eos_token_ids.assign(read.begin() + 1, read.end());
 }
 
 // Refuses what no machine holds, in floating point: products of sizes that are each in range may still overflow.
 void CheckTotals(const ModelConfig& c, std::string_view where) {
   const auto number = [](int64_t value) { return static_cast<double>(value); };
   const double d = number(c.hidden_size), heads = number(c.num_attention_heads), rank = number(c.kv_lora_rank);
-  const double q = heads * number(c.qk_head_dim()), v = heads * number(c.v_head_dim), q_rank = number(c.q_lora_rank);
-  const double attention = (q_rank > 0 ? q_rank * (d + q) : q * d) + d * (rank + number(c.qk_rope_head_dim)) +
-                           rank * (heads * number(c.qk_nope_head_dim) + v) + v * d;
+  const double q = heads * number(c.qk_head_dim()), v = heads * number(c.value_dim()), q_rank = number(c.q_lora_rank);
+  const double latent = (q_rank > 0 ? q_rank * (d + q) : q * d) + d * (rank + number(c.qk_rope_head_dim)) +
+                        rank * (heads * number(c.qk_nope_head_dim) + v) + v * d;
+  const double grouped = 2 * d * (q + number(c.key_heads()) * number(c.qk_head_dim()));
+  const double attention = c.HasLatentAttention() ? latent : grouped;
   const double experts = number(c.n_routed_experts), width = 3 * d * number(c.moe_intermediate_size);
   const double ffn = std::max(3 * d * number(c.intermediate_size), (experts + number(c.n_shared_experts)) * width);
   const double layers = number(c.num_hidden_layers + c.num_nextn_predict_layers);
@@ -136,39 +79,17 @@ void CheckTotals(const ModelConfig& c, std::string_view where) {
                where, parameters, tensors);
   }
   const double positions = number(std::max(c.max_position_embeddings, c.position_range));
-  if (positions * number(c.qk_rope_head_dim) > 0x1p30) {
+  if (positions * number(c.rotary_dim()) > 0x1p30) {
     ThrowUsage(
         "{}: a table of {} positions (`max_position_embeddings`, `position_range`) is more than this program can hold",
         where, positions);
   }
 }
 
-// Values that transformers writes and that change nothing here, or must have one value.
-void RefuseUnsupported(const Json& json, const std::string& where) {
-  const auto require = [&](const char* key, const Json& only) {
-    if (json.contains(key) && !json[key].is_null() && json[key] != only) {
-      ThrowUsage("{}: `{}` is {}, and only {} is supported", where, key, json[key].dump(), only.dump());
-    }
-  };
-  require("attention_bias", false);
-  require("mlp_bias", false);
-  require("hidden_act", "silu");
-  require("rope_interleave", true);
-  require("attention_dropout", 0.0);
-  if (json.contains("quantization_config") && !json["quantization_config"].is_null()) {
-    ThrowUsage("{}: quantised weights (`quantization_config`) are not supported", where);
-  }
-  const auto heads = json.find("num_key_value_heads");
-  if (heads != json.end() && json.contains("num_attention_heads") && *heads != json["num_attention_heads"]) {
-    ThrowUsage("{}: `num_key_value_heads` is {} but latent attention has one key head per query head", where,
-               heads->dump());
-  }
-}
-
 }  // namespace
 
 void ModelConfig::ListFields(Fields& f) {
-  f.Add("model_type", &model_type, "deepseek_v3 or deepseek_v2").choices = {"deepseek_v3", "deepseek_v2"};
+  f.Add("model_type", &model_type, "deepseek_v3, deepseek_v2, qwen2, qwen3, qwen3_moe or llama").choices = ModelTypes();
   const auto size = [&](std::string_view name, int64_t* value, double least, std::string_view help) {
     Field& field = f.Add(name, value, help);
     field.minimum = least;
@@ -188,6 +109,7 @@ void ModelConfig::ListFields(Fields& f) {
   size("topk_group", &topk_group, 1, "groups a token may use");
   size("first_k_dense_replace", &first_k_dense_replace, 0, "leading blocks that are dense");
   size("moe_layer_freq", &moe_layer_freq, 1, "every n-th block after those has experts");
+  f.Add("mlp_only_layers", &mlp_only_layers, "blocks that are dense all the same (qwen3_moe)");
   f.Add("topk_method", &topk_method, "noaux_tc, greedy or group_limited_greedy").choices = {"noaux_tc", "greedy",
                                                                                             "group_limited_greedy"};
   f.Add("scoring_func", &scoring_func, "sigmoid or softmax").choices = {"sigmoid", "softmax"};
@@ -200,6 +122,11 @@ void ModelConfig::ListFields(Fields& f) {
   size("qk_nope_head_dim", &qk_nope_head_dim, 1, "unrotated part of a query and key head");
   size("qk_rope_head_dim", &qk_rope_head_dim, 2, "rotated part, even");
   size("v_head_dim", &v_head_dim, 1, "width of a value head");
+  f.Add("rope_interleave", &rope_interleave, "rotated pairs are neighbours, not halves apart");
+  size("num_key_value_heads", &num_key_value_heads, 0, "heads of keys and values (not deepseek); 0: as many as heads");
+  size("head_dim", &head_dim, 0, "width of a head (not deepseek); 0: hidden_size / num_attention_heads");
+  f.Add("attention_bias", &attention_bias, "biases of the attention's projections");
+  f.Add("mlp_bias", &mlp_bias, "biases of the feed-forward's projections (llama)");
   size("max_position_embeddings", &max_position_embeddings, 1, "longest sequence");
   f.Add("rms_norm_eps", &rms_norm_eps, "epsilon of the norms").minimum = 0;
   f.Add("initializer_range", &initializer_range, "standard deviation of initial weights").minimum = 0;
@@ -211,9 +138,26 @@ void ModelConfig::ListFields(Fields& f) {
   f.Add("pad_token_id", &pad_token_id, "unused by this program; -1: none");
 }
 
+bool ModelConfig::HasMoe(int64_t layer) const {
+  if (n_routed_experts == 0) return false;
+  if (HasLatentAttention()) return layer >= first_k_dense_replace && layer % moe_layer_freq == 0;
+  const bool dense = std::find(mlp_only_layers.begin(), mlp_only_layers.end(), layer) != mlp_only_layers.end();
+  return !dense && (layer + 1) % moe_layer_freq == 0;
+}
+
+int64_t ModelConfig::qk_head_dim() const {
+  if (HasLatentAttention()) return qk_nope_head_dim + qk_rope_head_dim;
+  return head_dim > 0 ? head_dim : hidden_size / num_attention_heads;
+}
+
+int64_t ModelConfig::key_heads() const {
+  return HasLatentAttention() || num_key_value_heads == 0 ? num_attention_heads : num_key_value_heads;
+}
+
 double ModelConfig::SoftmaxScale() const {
   double scale = 1 / std::sqrt(static_cast<double>(qk_head_dim()));
-  if (rope_scaling.factor > 1 && rope_scaling.mscale_all_dim != 0) {
+  const bool yarn = rope_scaling.type == "yarn" && rope_scaling.factor > 1;
+  if (HasLatentAttention() && yarn && rope_scaling.mscale_all_dim != 0) {
     const double mscale = 0.1 * rope_scaling.mscale_all_dim * Log(rope_scaling.factor) + 1;
     scale *= mscale * mscale;
   }
@@ -221,7 +165,9 @@ double ModelConfig::SoftmaxScale() const {
 }
 
 int64_t ModelConfig::CacheBytesPerToken(int64_t element_bytes) const {
-  return num_hidden_layers * (kv_lora_rank + qk_rope_head_dim) * element_bytes;
+  const int64_t numbers =
+      HasLatentAttention() ? kv_lora_rank + qk_rope_head_dim : key_heads() * (qk_head_dim() + value_dim());
+  return num_hidden_layers * numbers * element_bytes;
 }
 
 void ModelConfig::Validate(std::string_view where) const {
@@ -230,9 +176,18 @@ void ModelConfig::Validate(std::string_view where) const {
   copy.ListFields(fields);
   for (const Field& field : fields.list()) CheckField(field, where);
   if (vocab_size < 1) ThrowUsage("{}: `vocab_size` is {}, expected at least 1", where, vocab_size);
-  if (qk_rope_head_dim % 2 != 0) {
-    ThrowUsage("{}: `qk_rope_head_dim` is {}, but rotation works on pairs: give an even number", where,
-               qk_rope_head_dim);
+  CheckFieldsOfFamily(*this, where);
+  if (rotary_dim() % 2 != 0 || rotary_dim() == 0) {
+    ThrowUsage("{}: `{}` is {}, but rotation works on pairs: give an even number", where,
+               HasLatentAttention() ? "qk_rope_head_dim" : "head_dim", rotary_dim());
+  }
+  if (num_attention_heads % key_heads() != 0) {
+    ThrowUsage("{}: {} heads (`num_attention_heads`) do not share {} key heads (`num_key_value_heads`) evenly", where,
+               num_attention_heads, key_heads());
+  }
+  if (model_type == "llama" && hidden_size % num_attention_heads != 0) {
+    ThrowUsage("{}: `hidden_size` is {}, which is no multiple of `num_attention_heads`, {}, as llama wants it", where,
+               hidden_size, num_attention_heads);
   }
   if (position_mode == "randomised" && position_range < 1) {
     ThrowUsage("{}: `position_mode` is randomised, so `position_range` must say how many positions there are", where);
@@ -263,59 +218,58 @@ ModelConfig ReadModelConfig(const std::filesystem::path& path) {
   const Json json = ReadJsonFile(path);
   const std::string where = path.string();
   if (!json.is_object()) ThrowUsage("{}: not a JSON object", where);
-  ModelConfig config;
+  const std::string types = fmt::format("{}", fmt::join(ModelTypes(), ", "));
   if (!json.contains("model_type") || !json["model_type"].is_string()) {
-    ThrowUsage("{}: no `model_type`; expected deepseek_v3 or deepseek_v2", where);
+    ThrowUsage("{}: no `model_type`; expected one of {}", where, types);
   }
-  config.model_type = json["model_type"].get<std::string>();
-  if (config.model_type != "deepseek_v3" && !config.is_v2()) {
-    ThrowUsage("{}: `model_type` {} is not supported; deepseek_v3 and deepseek_v2 are", where, config.model_type);
+  const auto model_type = json["model_type"].get<std::string>();
+  if (std::find(ModelTypes().begin(), ModelTypes().end(), model_type) == ModelTypes().end()) {
+    ThrowUsage("{}: `model_type` {} is not supported; {} are", where, model_type, types);
   }
-  config = FamilyDefaults(config.model_type);
+  ModelConfig config = FileDefaults(model_type);
   Fields fields;
   config.ListFields(fields);
   for (const Field& field : fields.list()) {
-    const auto value = json.find(field.name);
-    if (value != json.end() && !value->is_null()) ReadField(*value, field, where);
+    const std::string_view key = FileKey(config, field.name);
+    auto value = key.empty() ? json.end() : json.find(key);
+    if (value == json.end() && key == "num_experts") value = json.find("num_local_experts");  // transformers 5
+    if (value == json.end()) continue;
+    if (!value->is_null()) {
+      ReadField(*value, key, field, where);
+    } else if (key == "q_lora_rank" || key == "num_key_value_heads" || key == "head_dim") {
+      *std::get<int64_t*>(field.value) = 0;  // none, or as many as there are heads, or their share of the width
+    }
   }
-  if (json.contains("q_lora_rank") && json["q_lora_rank"].is_null()) config.q_lora_rank = 0;
-  for (const char* key : {"rope_scaling", "rope_parameters"}) ReadRopeScaling(json, key, config, where);
-  RefuseUnsupported(json, where);
+  ReadEndIds(json, config, where);
+  ReadRopeScaling(json, config, where);
+  RefuseUnsupported(json, config, where);
   config.Validate(where);
   return config;
 }
 
 std::string WriteModelConfig(ModelConfig config) {
   OrderedJson json;
-  json["architectures"] = {config.is_v2() ? "DeepseekV2ForCausalLM" : "DeepseekV3ForCausalLM"};
+  json["architectures"] = {ArchitectureOf(config)};
+  if (!config.HasLatentAttention()) {
+    config.num_key_value_heads = config.key_heads();
+    config.head_dim = config.qk_head_dim();
+  }
   Fields fields;
   config.ListFields(fields);
   for (const Field& field : fields.list()) {
-    std::visit([&](const auto* value) { json[field.name] = *value; }, field.value);
+    const std::string_view key = FileKey(config, field.name);
+    if (!key.empty()) std::visit([&](const auto* value) { json[std::string(key)] = *value; }, field.value);
   }
-  if (config.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
+  if (config.HasLatentAttention() && config.q_lora_rank == 0) json["q_lora_rank"] = nullptr;
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
     if (json[key] == -1) json[key] = nullptr;
   }
-  json["num_key_value_heads"] = config.num_attention_heads;
-  json["hidden_act"] = "silu";
-  json["attention_bias"] = false;
-  json["attention_dropout"] = 0.0;
-  json["rope_interleave"] = true;
-  json["torch_dtype"] = "float32";
-  json["use_cache"] = true;
-  const RopeScaling& scaling = config.rope_scaling;
-  json["rope_scaling"] = nullptr;
-  if (scaling.factor > 0) {
-    json["rope_scaling"] = {{"type", "yarn"},
-                            {"rope_type", "yarn"},
-                            {"factor", scaling.factor},
-                            {"beta_fast", scaling.beta_fast},
-                            {"beta_slow", scaling.beta_slow},
-                            {"mscale", scaling.mscale},
-                            {"mscale_all_dim", scaling.mscale_all_dim},
-                            {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
+  if (!config.more_eos_token_ids.empty()) {
+    json["eos_token_id"] = {config.eos_token_id};
+    for (const int64_t id : config.more_eos_token_ids) json["eos_token_id"].push_back(id);
   }
+  AddFixedKeys(config, json);
+  json["rope_scaling"] = WriteRopeScaling(config.rope_scaling);
   return json.dump(2) + "\n";
 }
 

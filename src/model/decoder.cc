@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "model/rotary.h"
 #include "op/norm.h"
 #include "op/pointwise.h"
 
@@ -16,18 +15,10 @@ const T* CopyToArena(Arena& arena, const std::vector<T>& values) {
   return copy;
 }
 
-int64_t PositionCount(const ModelConfig& config) {
-  return std::max(config.max_position_embeddings, config.position_range);
-}
-
 }  // namespace
 
 Decoder::Decoder(const ModelConfig& config, DType dtype, bool with_gradients)
-    : config_(config), params_(config, dtype, with_gradients) {
-  const int64_t positions = PositionCount(config), dim = config.qk_rope_head_dim;
-  rotary_memory_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(positions * dim * SizeOf(dtype)));
-  rotary_ = Tensor(rotary_memory_.get(), dtype, {positions, dim});
-  FillRotaryTable(config, rotary_);
+    : config_(config), params_(config, dtype, with_gradients), rotary_(config, dtype) {
   embedding_ = params_.Get("model.embed_tokens.weight");
   final_norm_ = params_.Get("model.norm.weight");
   head_ = config.tie_word_embeddings ? embedding_ : params_.Get("lm_head.weight");
@@ -56,8 +47,10 @@ ForwardContext Decoder::MakeContext(Pass& pass, const Batch& batch, const Forwar
   CHECK_EQ(batch.positions.size(), batch.ids.size());
   CHECK_EQ(batch.sequence_start.back(), batch.tokens());
   ForwardContext context;
-  if (config_.position_mode != "none") context.positions = CopyToArena(arena, batch.positions);
-  context.rotary = rotary_;
+  if (config_.position_mode != "none") {
+    context.positions = CopyToArena(arena, batch.positions);
+    context.rotary = rotary_.Covering(batch.positions);
+  }
   const int32_t* start = CopyToArena(arena, batch.sequence_start);
   context.sequence_start = {start, static_cast<size_t>(sequences) + 1};
   context.balance_weight = options.balance_weight;

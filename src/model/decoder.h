@@ -9,6 +9,7 @@
 #include "model/kv_cache.h"
 #include "model/mtp.h"
 #include "model/param.h"
+#include "model/rotary.h"
 #include "op/logprob.h"
 #include "op/pass.h"
 #include "tensor/batch.h"
@@ -56,8 +57,8 @@ class Decoder {
 
   ModelConfig config_;
   Params params_;
-  std::unique_ptr<std::byte[]> rotary_memory_;
-  Tensor rotary_, embedding_, final_norm_, head_;
+  RotaryTable rotary_;
+  Tensor embedding_, final_norm_, head_;
   std::vector<BlockWeights> blocks_;
   std::vector<MtpWeights> mtp_;
 };

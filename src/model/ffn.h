@@ -1,4 +1,4 @@
-// Dense SwiGLU feed-forward: W_down( silu(W_gate x) ⊙ W_up x ).
+// Dense SwiGLU feed-forward: W_down( silu(W_gate x) ⊙ W_up x ), with biases where the weights have them.
 #pragma once
 
 #include "model/block.h"

@@ -8,6 +8,7 @@ namespace sputnik {
 namespace {
 
 int64_t Width(const ModelConfig& config, AttentionForm form) {
+  if (!config.HasLatentAttention()) return config.key_heads() * (config.qk_head_dim() + config.value_dim());
   return form == AttentionForm::kExpanded ? config.num_attention_heads * (config.qk_head_dim() + config.v_head_dim)
                                           : config.kv_lora_rank + config.qk_rope_head_dim;
 }
@@ -15,7 +16,7 @@ int64_t Width(const ModelConfig& config, AttentionForm form) {
 }  // namespace
 
 KvCache::KvCache(const ModelConfig& config, AttentionForm form, DType dtype, int64_t pages)
-    : form_(form), pages_(pages) {
+    : form_(config.HasLatentAttention() ? form : AttentionForm::kExpanded), pages_(pages) {
   CHECK_GT(pages, 0);
   const int64_t width = Width(config, form), rows = pages * kKeyBlock;
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {

@@ -13,7 +13,7 @@ namespace sputnik {
 
 // Latent attention in two forms, equal in algebra and not in bits: expanded keys and values per head, as in training;
 // or queries and outputs taken into the latent space, with a cache of kv_lora_rank + qk_rope_head_dim numbers per
-// token.
+// token. Grouped-query attention has one form, keys and values of its key heads, whichever is asked for.
 enum class AttentionForm : uint8_t { kExpanded, kAbsorbed };
 
 class KvCache {

@@ -29,8 +29,9 @@ Projected Project(Pass& pass, const ModelConfig& c, const MlaWeights& w, const F
   p.latent = RmsNorm(pass, both.Slice(1, first, c.kv_lora_rank), w.kv_a_norm, kLatentEpsilon);
   p.k_rope = both.Slice(1, first + c.kv_lora_rank, c.qk_rope_head_dim);
   if (context.positions != nullptr) {
-    RopeInPlace(pass, p.q.Slice(2, c.qk_nope_head_dim, c.qk_rope_head_dim), context.rotary, context.positions);
-    RopeInPlace(pass, p.k_rope.SplitLast(1, c.qk_rope_head_dim), context.rotary, context.positions);
+    const RopeLayout layout = c.RotatesHalves() ? RopeLayout::kHalves : RopeLayout::kInterleaved;
+    RopeInPlace(pass, p.q.Slice(2, c.qk_nope_head_dim, c.qk_rope_head_dim), context.rotary, context.positions, layout);
+    RopeInPlace(pass, p.k_rope.SplitLast(1, c.qk_rope_head_dim), context.rotary, context.positions, layout);
   }
   return p;
 }

@@ -37,16 +37,36 @@ class SpecList {
     list_.push_back({std::move(name), std::move(shape), role, routed, mtp_});
   }
 
+  // `name`.weight, and `name`.bias behind it where there is one.
+  void AddLinear(const std::string& name, int64_t outputs, int64_t inputs, bool bias) {
+    Add(name + ".weight", {outputs, inputs}, ParamRole::kMatrix);
+    if (bias) Add(name + ".bias", {outputs}, ParamRole::kBias);
+  }
+
   void AddMlp(const std::string& prefix, int64_t width, bool routed) {
     Add(prefix + "gate_proj.weight", {width, c_.hidden_size}, ParamRole::kMatrix, routed);
     Add(prefix + "up_proj.weight", {width, c_.hidden_size}, ParamRole::kMatrix, routed);
     Add(prefix + "down_proj.weight", {c_.hidden_size, width}, ParamRole::kMatrix, routed);
+    if (!c_.mlp_bias) return;
+    Add(prefix + "gate_proj.bias", {width}, ParamRole::kBias);
+    Add(prefix + "up_proj.bias", {width}, ParamRole::kBias);
+    Add(prefix + "down_proj.bias", {c_.hidden_size}, ParamRole::kBias);
   }
 
-  void AddBlock(int64_t layer, bool moe) {
-    const std::string prefix = fmt::format("model.layers.{}.", layer), attention = prefix + "self_attn.";
+  void AddGroupedAttention(const std::string& attention) {
+    const int64_t d = c_.hidden_size, width = c_.qk_head_dim(), q = c_.num_attention_heads * width,
+                  kv = c_.key_heads() * width;
+    AddLinear(attention + "q_proj", q, d, c_.HasQkvBias());
+    AddLinear(attention + "k_proj", kv, d, c_.HasQkvBias());
+    AddLinear(attention + "v_proj", kv, d, c_.HasQkvBias());
+    AddLinear(attention + "o_proj", d, q, c_.attention_bias);
+    if (!c_.HasHeadNorms()) return;
+    Add(attention + "q_norm.weight", {width}, ParamRole::kGain);
+    Add(attention + "k_norm.weight", {width}, ParamRole::kGain);
+  }
+
+  void AddLatentAttention(const std::string& attention) {
     const int64_t d = c_.hidden_size, q = c_.num_attention_heads * c_.qk_head_dim();
-    Add(prefix + "input_layernorm.weight", {d}, ParamRole::kGain);
     if (c_.q_lora_rank > 0) {
       Add(attention + "q_a_proj.weight", {c_.q_lora_rank, d}, ParamRole::kMatrix);
     } else {
@@ -61,6 +81,17 @@ class SpecList {
     Add(attention + "kv_b_proj.weight",
         {c_.num_attention_heads * (c_.qk_nope_head_dim + c_.v_head_dim), c_.kv_lora_rank}, ParamRole::kMatrix);
     Add(attention + "o_proj.weight", {d, c_.num_attention_heads * c_.v_head_dim}, ParamRole::kMatrix);
+  }
+
+  void AddBlock(int64_t layer, bool moe) {
+    const std::string prefix = fmt::format("model.layers.{}.", layer), attention = prefix + "self_attn.";
+    const int64_t d = c_.hidden_size;
+    Add(prefix + "input_layernorm.weight", {d}, ParamRole::kGain);
+    if (c_.HasLatentAttention()) {
+      AddLatentAttention(attention);
+    } else {
+      AddGroupedAttention(attention);
+    }
     Add(prefix + "post_attention_layernorm.weight", {d}, ParamRole::kGain);
     if (!moe) return AddMlp(prefix + "mlp.", c_.intermediate_size, false);
     Add(prefix + "mlp.gate.weight", {c_.n_routed_experts, d}, ParamRole::kMatrix);
@@ -199,7 +230,8 @@ void Params::Initialise(const ModelConfig& config, uint64_t seed) {
   for (Param& param : list_) {
     const int64_t n = param.spec.elements();
     Random random(seed, kStreamInit, HashName(param.spec.name));
-    const bool gain = param.spec.role == ParamRole::kGain, bias = param.spec.role == ParamRole::kRouterBias;
+    const ParamRole role = param.spec.role;
+    const bool gain = role == ParamRole::kGain, bias = role == ParamRole::kBias || role == ParamRole::kRouterBias;
     for (int64_t i = 0; i < n; ++i) {
       const double value = gain ? 1.0 : bias ? 0.0 : config.initializer_range * random.Normal();
       if (param.tensor.dtype() == DType::kF64) {

@@ -15,6 +15,7 @@ enum class ParamRole : uint8_t {
   kHead,
   kMatrix,      // hidden matrices: Muon's
   kGain,        // norm gains
+  kBias,        // of linear layers
   kRouterBias,  // e_score_correction_bias: nudged by load, not by gradients
 };
 

@@ -1,5 +1,7 @@
 #include "op/pointwise.h"
 
+#include <algorithm>
+
 namespace sputnik {
 namespace {
 
@@ -48,6 +50,30 @@ Tensor Add(Pass& pass, const Tensor& a, const Tensor& b) {
     if (b.has_gradient()) AddTo(kernels, pool, dy, b.Gradient(arena));
   });
   return y;
+}
+
+void AddBiasInPlace(Pass& pass, const Tensor& y, const Tensor& bias) {
+  CHECK_EQ(y.rank(), 2);
+  CHECK_EQ(bias.elements(), y.size(1));
+  CHECK(bias.dtype() == y.dtype());
+  pass.kernels.add({.dtype = y.dtype(),
+                    .rows = y.size(0),
+                    .columns = y.size(1),
+                    .a = y.data(),
+                    .a_stride = y.stride(0),
+                    .b = bias.data(),
+                    .b_stride = 0,
+                    .y = y.data(),
+                    .y_stride = y.stride(0)},
+                   pass.pool);
+  if (!pass.recording() || !bias.has_gradient()) return;
+  // The gradient of y lies where it already is; the bias's is the sum of its rows: all scattered to one.
+  int32_t* one_row = pass.arena.New<int32_t>(y.size(0));
+  std::fill_n(one_row, y.size(0), 0);
+  pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, y, bias, one_row] {
+    const Tensor sum = bias.Gradient(arena).View({1, bias.elements()});
+    kernels.scatter_add(GatherRows(sum, one_row, y.Gradient(arena)), pool);
+  });
 }
 
 Tensor Swiglu(Pass& pass, const Tensor& gate_up) {

@@ -8,6 +8,10 @@ namespace sputnik {
 // y = a + b, both [rows, columns].
 Tensor Add(Pass& pass, const Tensor& a, const Tensor& b);
 
+// y += bias in every row of y [rows, columns] (a view), bias [columns]. The op that made y must not need its old value
+// in its backward.
+void AddBiasInPlace(Pass& pass, const Tensor& y, const Tensor& bias);
+
 // SwiGLU (Shazeer 2020): y = silu(gate) · up for gate_up [rows, 2·width] = [gate | up].
 Tensor Swiglu(Pass& pass, const Tensor& gate_up);
 

@@ -1,5 +1,5 @@
-// Rotary position embedding (Su et al. 2021) on interleaved pairs, with YaRN's frequencies when the model has them
-// (model/rotary computes the table).
+// Rotary position embedding (Su et al. 2021), with whatever frequencies the model has (model/rotary computes the
+// table).
 #pragma once
 
 #include "op/pass.h"
@@ -7,8 +7,8 @@
 namespace sputnik {
 
 // Rotates x [tokens, heads, dim] in place by each token's position. The op that made x must not need x's old value in
-// its backward. `table` is [positions, dim]: cos and sin of pair i at columns 2i and 2i+1. `positions` outlives the
-// tape.
-void RopeInPlace(Pass& pass, const Tensor& x, const Tensor& table, const int32_t* positions);
+// its backward. `table` is [positions, dim], in the layout of the pairs. `positions` outlives the tape.
+void RopeInPlace(Pass& pass, const Tensor& x, const Tensor& table, const int32_t* positions,
+                 RopeLayout layout = RopeLayout::kInterleaved);
 
 }  // namespace sputnik

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/stop_signal.h"
 #include "rl/policy_loss.h"
+#include "train/expert_load.h"
 #include "train/schedule.h"
 
 namespace sputnik {
@@ -98,6 +99,7 @@ struct Learnt {
   PolicyStats first_stats;  // of the first update: there new and old log-probabilities must be equal
   PolicyStats all;
   int64_t trained_tokens = 0;
+  ExpertLoads loads;  // of all updates
 };
 
 class ImproveLoop {
@@ -120,6 +122,8 @@ class ImproveLoop {
 
   StageResult Run() {
     Progress progress(in_.name, in_.rl.steps, state_.stage_step);
+    if (in_.train.max_seconds > 0) progress.EndsWithin(in_.train.max_seconds - Elapsed());
+    run_.ledger().Book(kOtherPart);  // what came before
     bool last = state_.stage_step >= in_.rl.steps || state_.stage_done;
     while (!last) {
       if (StopRequested()) {
@@ -143,7 +147,7 @@ class ImproveLoop {
 
   // One round; `last` says whether the stage ends with it. Returns what was logged.
   MetricsLine Round(Progress& progress, bool& last) {
-    const double wall = WallSeconds(), core = ProcessorSeconds();
+    const double wall = WallSeconds();
     const int64_t step = state_.stage_step;
     const std::vector<RolloutGroup> groups =
         CollectRollouts({engine_, in_.tokenizer, in_.task, in_.rl, in_.seed}, curriculum_, step);
@@ -152,7 +156,7 @@ class ImproveLoop {
     ++state_.stage_step;
     last = state_.stage_step >= in_.rl.steps || OutOfTime();
     const double seconds = WallSeconds() - wall;
-    Account(groups, learnt, seconds, ProcessorSeconds() - core);
+    Account(groups, learnt);
     if (in_.rl.save_rollouts_every > 0 && state_.stage_step % in_.rl.save_rollouts_every == 0) {
       std::filesystem::create_directories(run_.path() / "rollouts");
       WriteRollouts(run_.path() / "rollouts" / fmt::format("step-{}.jsonl", state_.stage_step), in_.tokenizer, groups);
@@ -203,15 +207,17 @@ class ImproveLoop {
       if (update == 0) learnt.first_stats = stats;
       learnt.all.kl += stats.kl;
       learnt.all.tokens += stats.tokens;
+      learnt.all.ratios += stats.ratios;
       learnt.all.clipped_low += stats.clipped_low;
       learnt.all.clipped_high += stats.clipped_high;
       learnt.trained_tokens += learnt.last.tokens;
+      AddLoads(learnt.last.loads, learnt.loads);
       learnt.updates.push_back(learnt.last);
     }
     return learnt;
   }
 
-  void Account(const std::vector<RolloutGroup>& groups, const Learnt& learnt, double wall, double core) {
+  void Account(const std::vector<RolloutGroup>& groups, const Learnt& learnt) {
     double generated = 0, prompt = 0;
     for (const RolloutGroup& group : groups) {
       prompt += static_cast<double>(group.rollouts.front().prompt.size());
@@ -222,8 +228,6 @@ class ImproveLoop {
     cost_.generated_tokens += static_cast<int64_t>(generated);
     cost_.trained_tokens += learnt.trained_tokens;
     cost_.flops += forward * (generated + prompt + 3 * static_cast<double>(learnt.trained_tokens));
-    cost_.wall_seconds += wall;
-    cost_.core_seconds += core;
   }
 
   MetricsLine LogRound(const std::vector<RolloutGroup>& groups, const Learnt& learnt, int64_t level,
@@ -239,10 +243,11 @@ class ImproveLoop {
     line.Set("lr", lr_);
     line.Set("entropy", learnt.last.entropy);
     if (in_.rl.kl_weight > 0) line.Set("kl", learnt.all.kl / tokens);
+    const auto ratios = static_cast<double>(std::max<int64_t>(learnt.all.ratios, 1));
     const auto low = static_cast<double>(learnt.all.clipped_low), high = static_cast<double>(learnt.all.clipped_high);
-    line.Set("clip_ratio/low_mean", low / tokens);
-    line.Set("clip_ratio/high_mean", high / tokens);
-    line.Set("clip_ratio/region_mean", (low + high) / tokens);
+    line.Set("clip_ratio/low_mean", low / ratios);
+    line.Set("clip_ratio/high_mean", high / ratios);
+    line.Set("clip_ratio/region_mean", (low + high) / ratios);
     // A round that trained on nothing has compared nothing, and must not claim a gap of 0.
     if (learnt.first_stats.tokens > 0) {
       line.Set("train_rollout_logprob_abs_diff", learnt.first_stats.max_abs_difference);
@@ -253,9 +258,12 @@ class ImproveLoop {
       line.Set("skipped", update.skip_reason);
       break;
     }
+    LogLoads(learnt.loads, state_.stage_step % in_.train.log_every == 0 || last, line);
     line.Set("step_time", seconds);
     if (in_.evaluate && (last || (in_.train.eval_every > 0 && state_.stage_step % in_.train.eval_every == 0))) {
+      run_.ledger().Book(in_.name);
       in_.evaluate(state_.stage_step, line);
+      run_.ledger().Book(kEvaluationPart);
     }
     run_.Log(line);
     return line;

@@ -69,6 +69,7 @@ double PolicyLoss(const RlConfig& config, std::span<const PolicySample> samples,
       seeds[i] += static_cast<float>(weight * slope);
     }
     stats.tokens += sample.end - sample.begin;
+    stats.ratios += config.ratio == "sequence" ? 1 : sample.end - sample.begin;
   }
   return loss;
 }

@@ -18,7 +18,8 @@ struct PolicySample {
 struct PolicyStats {
   double max_abs_difference = 0;  // of new and old log-probabilities
   double kl = 0;                  // Σ k3
-  int64_t tokens = 0, clipped_low = 0, clipped_high = 0;
+  int64_t tokens = 0;
+  int64_t ratios = 0, clipped_low = 0, clipped_high = 0;  // one per token, or per sequence (GSPO)
 };
 
 // Clipped surrogate with per-token ratios ρ = exp(new - old) (GRPO eq. 3; DAPO's asymmetric clip), or one ratio per

@@ -78,7 +78,8 @@ struct Moments {
     ++count;
   }
   double Mean() const { return count > 0 ? sum / count : 0; }
-  double Deviation() const { return count > 0 ? std::sqrt(std::max(0.0, squares / count - Mean() * Mean())) : 0; }
+  // Of a sample, as TRL has it.
+  double Deviation() const { return count > 1 ? std::sqrt(std::max(0.0, (squares - sum * Mean()) / (count - 1))) : 0; }
 };
 
 }  // namespace
@@ -110,10 +111,12 @@ Sample TrainingSample(const Rollout& rollout) {
 std::vector<std::pair<std::string, double>> RolloutMetrics(const std::vector<RolloutGroup>& groups) {
   Moments reward, group_deviation, length, ended_length, logprob;
   std::map<std::string, Moments> parts;
-  double uniform = 0, truncated = 0, count = 0;
+  double uniform = 0, truncated = 0, count = 0, passed = 0;
   std::map<int64_t, Moments> correct;
   for (const RolloutGroup& group : groups) {
     Moments in_group;
+    passed +=
+        std::any_of(group.rollouts.begin(), group.rollouts.end(), [](const Rollout& r) { return r.score.correct; });
     uniform += group.uniform;
     for (const Rollout& rollout : group.rollouts) {
       const auto tokens = static_cast<double>(rollout.completion.tokens.size());
@@ -139,6 +142,8 @@ std::vector<std::pair<std::string, double>> RolloutMetrics(const std::vector<Rol
     figures.emplace_back("rewards/" + name + "/std", part.Deviation());
   }
   figures.emplace_back("frac_reward_zero_std", uniform / static_cast<double>(groups.size()));
+  figures.emplace_back(fmt::format("pass@{}", groups.front().rollouts.size()),
+                       passed / static_cast<double>(groups.size()));
   figures.emplace_back("completions/mean_length", length.Mean());
   figures.emplace_back("completions/clipped_ratio", truncated / count);
   figures.emplace_back("completions/mean_terminated_length", ended_length.Mean());

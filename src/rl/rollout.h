@@ -48,7 +48,8 @@ std::vector<RolloutGroup> CollectRollouts(const RolloutSource& source, const Cur
 // The sequence that is learnt from: prompt and completion, with weight 1 on the completion's tokens.
 Sample TrainingSample(const Rollout& rollout);
 
-// Figures of a round under TRL's names, in the order they are logged.
+// Figures of a round under TRL's names, in the order they are logged; beside them pass@k, the share of prompts with a
+// right one among their k samples, and accuracy/LEVEL. There must be a group.
 std::vector<std::pair<std::string, double>> RolloutMetrics(const std::vector<RolloutGroup>& groups);
 
 // rollouts/step-N.jsonl: prompt ids, output ids, log-probabilities, reward parts.

@@ -55,7 +55,7 @@ JsonlTask::JsonlTask(const JsonlOptions& options) : options_(options) {
 
 LevelRange JsonlTask::levels() const { return {levels_.begin()->first, levels_.rbegin()->first}; }
 
-Problem JsonlTask::Make(uint64_t seed, int64_t level, uint64_t index, Split split) const {
+const std::vector<Problem>& JsonlTask::ProblemsOf(int64_t level, Split split) const {
   CheckLevel(*this, level);
   const auto found = levels_.find(level);
   if (found == levels_.end()) {
@@ -68,6 +68,15 @@ Problem JsonlTask::Make(uint64_t seed, int64_t level, uint64_t index, Split spli
     ThrowUsage("{}: level {} has no problem {}; about one prompt in ten is held out, so give more problems",
                options_.file.string(), level, train ? "to train on" : "that is held out");
   }
+  return problems;
+}
+
+std::optional<int64_t> JsonlTask::Count(int64_t level, Split split) const {
+  return static_cast<int64_t>(ProblemsOf(level, split).size());
+}
+
+Problem JsonlTask::Make(uint64_t seed, int64_t level, uint64_t index, Split split) const {
+  const std::vector<Problem>& problems = ProblemsOf(level, split);
   const uint64_t count = problems.size();
   const uint64_t key = HashCombine(HashCombine(seed, kStreamTask), index / count);
   return problems[PermutedIndex(count, index % count, key)];

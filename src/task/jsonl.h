@@ -25,6 +25,7 @@ class JsonlTask : public Task {
 
   // About a tenth of the prompts is held out, by a hash of the prompt. Each side of a level is gone through in an order
   // that depends on the seed, again and again. Error (usage): a level without lines, or without any on this side.
+  std::optional<int64_t> Count(int64_t level, Split split) const override;
   Problem Make(uint64_t seed, int64_t level, uint64_t index, Split split) const override;
   Score Grade(const Problem& problem, std::string_view completion) const override;
 
@@ -32,6 +33,8 @@ class JsonlTask : public Task {
   struct Level {
     std::vector<Problem> train, held_out;
   };
+  const std::vector<Problem>& ProblemsOf(int64_t level, Split split) const;
+
   JsonlOptions options_;
   std::map<int64_t, Level> levels_;
 };

@@ -1,8 +1,9 @@
-// A task: problems without end whose answers can be checked by a program, for reinforcement learning with verifiable
-// rewards (DeepSeek-R1, arXiv 2501.12948). All functions are pure and safe to call from several threads.
+// A task: problems, mostly without end, whose answers can be checked by a program, for reinforcement learning with
+// verifiable rewards (DeepSeek-R1, arXiv 2501.12948). All functions are pure and safe to call from several threads.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,10 @@ class Task {
 
   virtual std::string name() const = 0;
   virtual LevelRange levels() const = 0;
+
+  // How many problems there are, where they come from a list: the first so many indices of a stream give each once, and
+  // then they come again. Nothing: problems are made up without end.
+  virtual std::optional<int64_t> Count(int64_t, Split) const { return std::nullopt; }
 
   // The `index`-th problem of a stream. A pure function of its arguments. Error (usage) for a level out of range.
   virtual Problem Make(uint64_t seed, int64_t level, uint64_t index, Split split) const = 0;

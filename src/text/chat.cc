@@ -12,9 +12,81 @@ int32_t ControlId(const Tokenizer& tokenizer, std::string_view content) {
   return *id;
 }
 
+struct Span {
+  size_t begin, end;
+};
+
+std::vector<Span> Generated(const jinja::Text& text) {
+  std::vector<Span> spans;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((text.MarkAt(i) & jinja::kGenerated) == 0) continue;
+    if (spans.empty() || spans.back().end != i) spans.push_back({i, i});
+    spans.back().end = i + 1;
+  }
+  return spans;
+}
+
+// What a template puts after an answer's end, such as a newline before the next turn, is not the answerer's to write.
+size_t WithoutSpaceBetweenTurns(const jinja::Text& text, Span span) {
+  const auto said = [&](size_t i) { return (text.MarkAt(i) & jinja::kSaid) != 0; };
+  size_t end = span.end;
+  while (end > span.begin && !said(end - 1) && (text.bytes[end - 1] == '\n' || text.bytes[end - 1] == ' ')) --end;
+  return end > span.begin && !said(end - 1) ? end : span.end;
+}
+
+// Each answer, as what it adds to the prompt for it. `text` is all the messages.
+std::vector<Span> AddedToPrompts(const ChatTemplate& chat_template, std::span<const Message> messages,
+                                 const jinja::Text& text) {
+  std::vector<Span> spans;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role != "assistant") continue;
+    const std::string prompt = chat_template.Render(messages.first(i), true).bytes;
+    const std::string answered =
+        i + 1 == messages.size() ? text.bytes : chat_template.Render(messages.first(i + 1), false).bytes;
+    if (!text.bytes.starts_with(prompt) || !text.bytes.starts_with(answered) || answered.size() < prompt.size()) {
+      ThrowBadInput(
+          "the chat template does not write message {} the way it stands when the model answers, so what to learn "
+          "cannot be told (templates that drop earlier reasoning do so); use conversations with one answer, or a "
+          "chat_template.jinja that has {{% generation %}} around answers",
+          i + 1);
+    }
+    Span span{prompt.size(), answered.size()};
+    span.end = WithoutSpaceBetweenTurns(text, span);
+    spans.push_back(span);
+  }
+  return spans;
+}
+
+ChatTokens EncodeByTemplate(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                            std::span<const Message> messages, bool add_generation_prompt) {
+  const jinja::Text text = chat_template.Render(messages, add_generation_prompt);
+  std::vector<Span> answers = Generated(text);
+  if (answers.empty() && !add_generation_prompt) answers = AddedToPrompts(chat_template, messages, text);
+  ChatTokens chat;
+  size_t done = 0;
+  const auto append = [&](size_t end, uint8_t is_answer) {
+    for (const int32_t id : tokenizer.EncodeRendered(text.Part(done, end))) {
+      chat.ids.push_back(id);
+      chat.is_answer.push_back(is_answer);
+    }
+    done = end;
+  };
+  for (const Span& answer : answers) {
+    append(answer.begin, 0);
+    append(answer.end, 1);
+  }
+  append(text.size(), 0);
+  return chat;
+}
+
 }  // namespace
 
 ChatTokens EncodeChat(const Tokenizer& tokenizer, std::span<const Message> messages, bool add_generation_prompt) {
+  const ChatTemplate* chat_template = tokenizer.chat_template();
+  if (chat_template != nullptr && chat_template->source() != OwnChatTemplate()) {
+    if (messages.empty()) ThrowBadInput("a chat has no messages; expected at least one");
+    return EncodeByTemplate(tokenizer, *chat_template, messages, add_generation_prompt);
+  }
   const int32_t bos = tokenizer.bos_id() >= 0 ? tokenizer.bos_id() : ControlId(tokenizer, kBosToken);
   const int32_t eos = tokenizer.eos_id() >= 0 ? tokenizer.eos_id() : ControlId(tokenizer, kEosToken);
   const int32_t user = ControlId(tokenizer, kUserToken);
@@ -71,7 +143,7 @@ ChatTokens EncodeChat(const Tokenizer& tokenizer, std::span<const Message> messa
   return chat;
 }
 
-std::string_view ChatTemplate() {
+std::string_view OwnChatTemplate() {
   return "{{- bos_token -}}"
          "{%- for turn in messages -%}"
          "{%- if turn.role == 'system' -%}{{- turn.content -}}"

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "text/chat_template.h"
 #include "text/tokenizer_file.h"
 #include "text/unicode.h"
 
@@ -55,7 +56,9 @@ struct Tokenizer::Impl {
     for (const AddedToken& token : file.added) {
       added_ids.emplace(token.content, token.id);
       special[static_cast<size_t>(token.id)] = token.special;
+      if (token.special || LooksLikeControl(token.content)) control.push_back(token);
     }
+    control_matcher.emplace(control);
   }
 
   std::unique_ptr<Workspace> TakeWorkspace() {
@@ -105,6 +108,30 @@ struct Tokenizer::Impl {
     EncodeRound(round + 1, text.substr(done), wanted, workspace, ids);
   }
 
+  std::vector<int32_t> EncodeRendered(const jinja::Text& text) {
+    std::vector<int32_t> ids;
+    const auto said = [&](size_t i) { return (text.MarkAt(i) & jinja::kSaid) != 0; };
+    const auto append_text = [&](size_t begin, size_t end) {
+      if (begin == end) return;
+      const std::vector<int32_t> part =
+          Encode(std::string_view(text.bytes).substr(begin, end - begin), Wanted::kNotControl);
+      ids.insert(ids.end(), part.begin(), part.end());
+    };
+    size_t done = 0, from = 0;
+    AddedTokenMatcher::Match match;
+    while (control_matcher->Find(text.bytes, from, &match)) {
+      from = match.begin + 1;  // the template's own token may start inside one that does not count
+      bool counts = true;
+      for (size_t i = match.begin; i < match.end; ++i) counts = counts && !said(i);
+      if (!counts) continue;
+      append_text(done, match.begin);
+      ids.push_back(control[match.token].id);
+      done = from = match.end;
+    }
+    append_text(done, text.size());
+    return ids;
+  }
+
   std::string_view BytesOf(int32_t id) const {
     if (id < 0 || id >= tokens.size()) {
       ThrowBadInput("token id {} is outside this tokenizer's vocabulary (0 to {})", id, tokens.size() - 1);
@@ -127,6 +154,9 @@ struct Tokenizer::Impl {
   std::array<AddedRound, 2> rounds;
   std::vector<bool> special;  // by id
   std::unordered_map<std::string, int32_t> added_ids;
+  std::vector<AddedToken> control;  // those that EncodeContent leaves alone
+  std::optional<AddedTokenMatcher> control_matcher;
+  std::optional<ChatTemplate> chat_template;
   int32_t bos = -1, eos = -1, pad = -1;
   std::string hash;
   std::vector<std::pair<std::string, std::string>> files;  // name, contents
@@ -159,6 +189,7 @@ Tokenizer Tokenizer::Load(const fs::path& folder_or_file) {
     impl->pad = impl->Named(names.pad, "pad_token", config_path.string());
     impl->files.emplace_back("tokenizer_config.json", std::move(config));
   }
+  impl->chat_template = ChatTemplate::Load(folder);
   // Not read here, but part of what other programs take the folder for.
   for (const char* name : {"chat_template.jinja", "special_tokens_map.json"}) {
     if (fs::exists(folder / name, ignored)) impl->files.emplace_back(name, ReadFile(folder / name));
@@ -173,6 +204,8 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool parse_special
 std::vector<int32_t> Tokenizer::EncodeContent(std::string_view text) const {
   return impl_->Encode(text, Wanted::kNotControl);
 }
+
+std::vector<int32_t> Tokenizer::EncodeRendered(const jinja::Text& text) const { return impl_->EncodeRendered(text); }
 
 std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string text;
@@ -200,6 +233,8 @@ bool Tokenizer::IsSpecial(int32_t id) const {
 int32_t Tokenizer::bos_id() const { return impl_->bos; }
 int32_t Tokenizer::eos_id() const { return impl_->eos; }
 int32_t Tokenizer::pad_id() const { return impl_->pad; }
+
+const ChatTemplate* Tokenizer::chat_template() const { return impl_->chat_template ? &*impl_->chat_template : nullptr; }
 
 const std::string& Tokenizer::hash() const { return impl_->hash; }
 

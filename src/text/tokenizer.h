@@ -13,6 +13,11 @@
 
 namespace sputnik {
 
+class ChatTemplate;
+namespace jinja {
+struct Text;
+}
+
 // Const methods may be called from several threads at once.
 class Tokenizer {
  public:
@@ -34,6 +39,10 @@ class Tokenizer {
   // another: all added tokens that have "｜" or "<|" in their name.
   std::vector<int32_t> EncodeContent(std::string_view text) const;
 
+  // Ids of what a chat template printed (text/chat_template.h). As EncodeContent, but control tokens whose every byte
+  // is the template's own become their ids; one that holds a byte from the conversation is ordinary text.
+  std::vector<int32_t> EncodeRendered(const jinja::Text& text) const;
+
   // Bytes of the tokens, one after another; these need not be whole characters. An id outside the vocabulary is an
   // Error (bad input).
   std::string Decode(std::span<const int32_t> ids, bool skip_special = false) const;
@@ -45,6 +54,9 @@ class Tokenizer {
   int32_t bos_id() const;                                            // -1: the config names none
   int32_t eos_id() const;
   int32_t pad_id() const;
+
+  // The folder's chat template, or null.
+  const ChatTemplate* chat_template() const;
 
   // SHA-256 of tokenizer.json, in hexadecimal: tells whether two runs speak of the same ids.
   const std::string& hash() const;

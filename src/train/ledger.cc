@@ -1,5 +1,6 @@
 #include "train/ledger.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -16,7 +17,8 @@ OrderedJson CostJson(const StageCost& cost, const PriceConfig& prices, double pe
   json["flops"] = cost.flops;
   json["wall_seconds"] = cost.wall_seconds;
   json["core_seconds"] = cost.core_seconds;
-  if (peak_flops > 0 && cost.wall_seconds > 0) json["peak_share"] = cost.flops / (cost.wall_seconds * peak_flops);
+  if (peak_flops > 0 && cost.wall_seconds > 0 && cost.flops > 0)
+    json["peak_share"] = cost.flops / (cost.wall_seconds * peak_flops);
   json["energy_kwh"] = kwh;
   json["energy_cost"] = kwh * prices.price_per_kwh;
   json["core_cost"] = cost.core_seconds / 3600 * prices.price_per_core_hour;
@@ -37,7 +39,7 @@ double ForwardFlopsPerToken(const ModelConfig& config, double context, bool with
   const ParamCounts counts = CountParams(config);
   double products = static_cast<double>(counts.active);
   const double attention = static_cast<double>(config.num_attention_heads) * context *
-                           static_cast<double>(config.qk_head_dim() + config.v_head_dim);
+                           static_cast<double>(config.qk_head_dim() + config.value_dim());
   auto layers = static_cast<double>(config.num_hidden_layers);
   if (with_mtp && config.num_nextn_predict_layers > 0) {
     double mtp = static_cast<double>(counts.mtp + config.num_nextn_predict_layers * counts.head);
@@ -54,8 +56,24 @@ double ForwardFlopsPerToken(const ModelConfig& config, double context, bool with
   return 2 * (products + layers * attention);
 }
 
-void Ledger::Save(const std::filesystem::path& path) const {
+Ledger::Ledger(PriceConfig prices, double peak_flops) : prices_(std::move(prices)), peak_flops_(peak_flops) { Skip(); }
+
+void Ledger::Skip() {
+  wall_ = WallSeconds();
+  core_ = ProcessorSeconds();
+}
+
+void Ledger::Book(const std::string& part) {
+  const double wall = wall_, core = core_;
+  Skip();
+  StageCost& cost = stages_[part];
+  cost.wall_seconds += wall_ - wall;
+  cost.core_seconds += core_ - core;
+}
+
+void Ledger::Save(const std::filesystem::path& path, const std::string& checkpoint) const {
   OrderedJson json;
+  if (!checkpoint.empty()) json["checkpoint"] = checkpoint;
   StageCost total;
   for (const auto& [name, cost] : stages_) {
     json["stages"][name] = CostJson(cost, prices_, peak_flops_);
@@ -68,6 +86,17 @@ void Ledger::Save(const std::filesystem::path& path) const {
   json["total"] = CostJson(total, prices_, peak_flops_);
   json["peak_flops"] = peak_flops_;
   WriteFileAtomically(path, json.dump(2) + "\n");
+}
+
+std::string Ledger::CheckpointOf(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  try {
+    const Json json = ReadJsonFile(path);
+    if (json.is_object() && json.contains("stages")) return json.value("checkpoint", std::string());
+  } catch (const Error&) {  // not JSON
+  } catch (const Json::exception&) {
+  }
+  return {};
 }
 
 void Ledger::Load(const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stop_signal.h"
+#include "train/expert_load.h"
 #include "train/schedule.h"
 
 namespace sputnik {
@@ -16,28 +17,6 @@ namespace {
 double Number(const RunState& state, const char* key) {
   const auto found = state.numbers.find(key);
   return found == state.numbers.end() ? 0 : found->second;
-}
-
-// Largest over mean load of each layer's experts, averaged; 1 is perfect balance.
-double LoadImbalance(const std::vector<std::vector<int64_t>>& loads) {
-  double sum = 0, layers = 0;
-  for (const std::vector<int64_t>& layer : loads) {
-    int64_t total = 0, largest = 0;
-    for (const int64_t load : layer) {
-      total += load;
-      largest = std::max(largest, load);
-    }
-    if (total == 0) continue;
-    sum += static_cast<double>(largest) * static_cast<double>(layer.size()) / static_cast<double>(total);
-    ++layers;
-  }
-  return layers > 0 ? sum / layers : 0;
-}
-
-std::vector<int64_t> Flatten(const std::vector<std::vector<int64_t>>& loads) {
-  std::vector<int64_t> flat;
-  for (const auto& layer : loads) flat.insert(flat.end(), layer.begin(), layer.end());
-  return flat;
 }
 
 }  // namespace
@@ -102,6 +81,7 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
       3 * ForwardFlopsPerToken(trainer.decoder().config(), 0.5 * static_cast<double>(config.context), with_mtp);
   Progress progress(inputs.name, config.steps, state.stage_step);
   const auto elapsed = [&] { return seconds_before + WallSeconds() - wall_start; };
+  if (config.max_seconds > 0) progress.EndsWithin(config.max_seconds - elapsed());
   int64_t saved = run.checkpoint() ? state.stage_step : -1;  // the stage's step that the newest checkpoint holds
   const auto save = [&](bool done) {
     state.stage_done = done;
@@ -112,6 +92,7 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     run.Save(state, trainer.decoder(), trainer.optimizer(), config.keep_last, done);
   };
 
+  run.ledger().Book(kOtherPart);  // what came before
   bool last = state.stage_step >= config.steps || state.stage_done;
   while (!last) {
     if (StopRequested()) {
@@ -124,7 +105,7 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     double share_done = static_cast<double>(step) / static_cast<double>(config.steps);
     if (config.max_seconds > 0) share_done = std::max(share_done, elapsed() / config.max_seconds);
     const double lr = inputs.optimizer.lr * LearningRateFactor(inputs.optimizer, step, share_done);
-    const double step_start = WallSeconds(), core_start = ProcessorSeconds();
+    const double step_start = WallSeconds();
     const std::vector<Batch> batches = inputs.batches(step);
     const double total_weight = TotalWeight(batches);
     const StepResult step_result =
@@ -144,8 +125,6 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     result.last_loss = step_result.loss;
     cost.trained_tokens += step_result.tokens;
     cost.flops += flops_per_token * static_cast<double>(step_result.tokens);
-    cost.wall_seconds += seconds;
-    cost.core_seconds += ProcessorSeconds() - core_start;
 
     const double tokens_per_second = static_cast<double>(step_result.tokens) / seconds;
     MetricsLine line(inputs.name, state.stage_step);
@@ -156,17 +135,17 @@ StageResult RunStage(Trainer& trainer, RunFolder& run, const StageInputs& inputs
     line.Set("lr", lr);
     line.Set("num_tokens", cost.trained_tokens);
     if (step_result.skipped) line.Set("skipped", step_result.skip_reason);
-    const double imbalance = LoadImbalance(step_result.loads);
-    if (imbalance > 0) line.Set("expert_load_max_over_mean", imbalance);
     line.Set("step_time", seconds);
     line.Set("tokens_per_second", tokens_per_second);
     const double peak = run.ledger().peak_flops();
     if (peak > 0) line.Set("peak_share", flops_per_token * tokens_per_second / peak);
     // Asked once: time that runs out between two questions would end the stage without its last evaluation.
     last = state.stage_step >= config.steps || (config.max_seconds > 0 && elapsed() >= config.max_seconds);
-    if (state.stage_step % config.log_every == 0 || last) line.Set("expert_loads", Flatten(step_result.loads));
+    LogLoads(step_result.loads, state.stage_step % config.log_every == 0 || last, line);
     if (inputs.evaluate && (last || (config.eval_every > 0 && state.stage_step % config.eval_every == 0))) {
+      run.ledger().Book(inputs.name);
       inputs.evaluate(state.stage_step, line);
+      run.ledger().Book(kEvaluationPart);
     }
     run.Log(line);
     progress.Update(

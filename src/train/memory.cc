@@ -15,12 +15,18 @@ constexpr int64_t kFloat = 4;
 // Floats kept per token by one block's ops (model/block.cc, in order).
 int64_t BlockFloats(const ModelConfig& c, bool moe) {
   const int64_t d = c.hidden_size, heads = c.num_attention_heads, q = heads * c.qk_head_dim();
-  int64_t floats = 2 * d;                                          // norm, residual sum
-  floats += (c.q_lora_rank > 0 ? 2 * c.q_lora_rank + q : q);       // queries
-  floats += c.kv_lora_rank + c.qk_rope_head_dim + c.kv_lora_rank;  // latent and its norm
-  floats += heads * (c.qk_nope_head_dim + c.v_head_dim) + q;       // expanded keys and values, joined keys
-  floats += heads * (c.v_head_dim + 1) + d;                        // attention output, its projection
-  floats += 2 * d;                                                 // norm, residual sum
+  int64_t floats = 2 * d;  // norm, residual sum
+  if (c.HasLatentAttention()) {
+    floats += (c.q_lora_rank > 0 ? 2 * c.q_lora_rank + q : q);       // queries
+    floats += c.kv_lora_rank + c.qk_rope_head_dim + c.kv_lora_rank;  // latent and its norm
+    floats += heads * (c.qk_nope_head_dim + c.v_head_dim) + q;       // expanded keys and values, joined keys
+  } else {
+    const int64_t k = c.key_heads() * c.qk_head_dim();
+    floats += q + 2 * k;                                            // queries, keys and values
+    if (c.HasHeadNorms()) floats += q + heads + k + c.key_heads();  // their norms
+  }
+  floats += heads * (c.value_dim() + 1) + d;  // attention output, its projection
+  floats += 2 * d;                            // norm, residual sum
   if (!moe) return floats + 3 * c.intermediate_size + d;
   floats += 3 * c.n_routed_experts + 4 * c.num_experts_per_tok + d;
   floats += c.n_shared_experts * 3 * c.moe_intermediate_size + d;

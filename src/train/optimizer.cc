@@ -41,13 +41,13 @@ void Optimizer::Step(const Machine& machine, double lr, double gradient_scale) {
       continue;
     }
     const int64_t n = param.spec.elements();
-    const bool gain = param.spec.role == ParamRole::kGain;
+    const bool vector = param.spec.role == ParamRole::kGain || param.spec.role == ParamRole::kBias;
     AdamWUpdate(machine,
                 {.lr = lr * (config_.optimizer == "muon" ? config_.adamw_lr_scale : 1),
                  .beta1 = config_.beta1,
                  .beta2 = config_.beta2,
                  .epsilon = config_.epsilon,
-                 .weight_decay = gain ? 0 : config_.weight_decay},
+                 .weight_decay = vector ? 0 : config_.weight_decay},
                 steps_, gradient_scale, param.tensor.View({n}), gradient.View({n}), slot.first, slot.second);
   }
   if (matrices.empty()) return;

@@ -32,7 +32,10 @@ class RunFolder {
   void SetExtraFiles(std::function<void(const std::filesystem::path&)> write) { write_extra_ = std::move(write); }
 
   // Saves a checkpoint; what was logged and booked before it stays with it on resume. Remembers it as the newest.
+  // The time since the last booking is the stage's, that of the saving itself "other".
   void Save(RunState state, const Decoder& decoder, const Optimizer& optimizer, int64_t keep_last, bool pinned);
+  // Saves what was booked since the newest checkpoint without any training: evaluations.
+  void SaveLedger() const;
 
  private:
   std::filesystem::path path_;

@@ -63,6 +63,7 @@ void WriteManifest(const fs::path& folder, bool pinned) {
   }
   std::sort(files.begin(), files.end());
   for (const fs::path& file : files) {
+    SyncFile(file);  // whoever wrote it, and however
     const MappedFile mapped(file);
     json["files"][fs::relative(file, folder).string()] = {{"bytes", mapped.bytes().size()},
                                                           {"sha256", Sha256(mapped.bytes())}};
@@ -92,6 +93,7 @@ void RemoveCheckpoint(const fs::path& checkpoint) {
   fs::path doomed = checkpoint;
   doomed += ".removed";
   fs::rename(checkpoint, doomed);
+  SyncDirectory(checkpoint.parent_path());
   fs::remove_all(doomed);
 }
 
@@ -99,6 +101,7 @@ void RemoveCheckpoint(const fs::path& checkpoint) {
 void Publish(const fs::path& folder, const fs::path& final) {
   if (!fs::exists(final)) return fs::rename(folder, final);
   if (::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, final.c_str(), RENAME_EXCHANGE) == 0) {
+    SyncDirectory(final.parent_path());
     fs::remove_all(folder);
     return;
   }
@@ -108,6 +111,7 @@ void Publish(const fs::path& folder, const fs::path& final) {
   fs::remove_all(replaced);
   fs::rename(final, replaced);
   fs::rename(folder, final);
+  SyncDirectory(final.parent_path());
   fs::remove_all(replaced);
 }
 
@@ -139,16 +143,14 @@ fs::path SaveCheckpoint(const fs::path& run_folder, const RunState& state, const
   fs::path folder = final;
   folder += ".tmp";
   try {
-    fs::create_directories(checkpoints);
+    CreateFolders(checkpoints);
     fs::remove_all(folder);
     fs::create_directories(folder / "trainer");
     SaveModel(folder, decoder);
     if (write_extra) write_extra(folder);
     optimizer.Save(folder / "trainer" / "optimizer.safetensors");
     WriteState(folder / "trainer" / "state.json", state);
-    WriteManifest(folder, pinned);
-    SyncDirectory(folder / "trainer");
-    SyncDirectory(folder);
+    WriteManifest(folder, pinned);  // as with all files here, its folder is synced after it
     Publish(folder, final);
     SyncDirectory(checkpoints);
     WriteFileAtomically(checkpoints / "latest", final.filename().string() + "\n");

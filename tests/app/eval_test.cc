@@ -86,6 +86,28 @@ TEST_F(EvalVerb, TheTableSaysTheSame) {
   EXPECT_EQ(head.find("pass@1") + 6, first.find("1.000") + 5) << table;
 }
 
+TEST_F(EvalVerb, AFileWithFewerProblemsIsAskedOnceAndThatIsSaid) {
+  const std::vector<std::string> arguments = {"eval",  "--model",           folder_.path(), "--task", "jsonl",
+                                              "--set", "file=" + problems_, "--level",      "1",      "--problems",
+                                              "1000"};
+  std::vector<std::string> as_json = arguments;
+  as_json.push_back("--json");
+  const Outcome result = RunProgram(as_json), table = RunProgram(arguments);
+  const Json level = ParseJsonLines(result.out).at(0);
+  const auto n = level["n"].get<int64_t>();
+  EXPECT_GT(n, 5);
+  EXPECT_LT(n, 60) << "about a tenth of 200";
+  EXPECT_EQ(level["pass_at_1"], 1);
+  const auto count = static_cast<double>(n);
+  EXPECT_NEAR(level["ci95"][0].get<double>(), count / (count + 1.959964 * 1.959964), 1e-5) << "of what was asked";
+  EXPECT_MENTIONS(result.err, fmt::format("level 1 has {} held-out problems, fewer than the 1000 asked for", n));
+  EXPECT_MENTIONS(table.out, fmt::format("held_out      1 {:>8}", n));
+  EXPECT_EQ(RunProgram({"eval", "--model", folder_.path(), "--task", "jsonl", "--set", "file=" + problems_, "--level",
+                        "1", "--problems", "5"})
+                .err,
+            "");
+}
+
 TEST_F(EvalVerb, SettingsReachTheTask) {
   const auto message = [&](const std::string& numbers) {
     return RunProgram({"eval", "--model", folder_.path(), "--task", "countdown", "--set", "numbers=" + numbers});
@@ -115,9 +137,25 @@ TEST_F(EvalVerb, TextIsMeasuredInUnitsOfEveryTokenizer) {
   EXPECT_NEAR(json["perplexity"].get<double>(), 265, 1e-2);
   EXPECT_NEAR(json["nats_per_character"].get<double>(), 13 * nats / 12, 1e-5);
   EXPECT_NEAR(json["bits_per_byte"].get<double>(), nats / std::log(2.0), 1e-5);
+  EXPECT_FALSE(json.contains("bits_per_byte_ci95")) << "one stretch says nothing of others";
   const std::string table = Output({"--text", text});
+  EXPECT_EQ(table.find("95%"), std::string::npos);
   EXPECT_MENTIONS(table, "perplexity");
   EXPECT_MENTIONS(table, "265.000");
+}
+
+TEST_F(EvalVerb, TextsHaveIntervals) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += fmt::format("Number {} of {}.\n%\n", i * i, std::string(i % 7, 'x'));
+  const std::string file = Write("many.txt", text);
+  const Json json = Lines({"--text", file, "--percent-separated", "--json"}).at(0);
+  EXPECT_EQ(json["ci95_over"], "documents");
+  for (const std::string name : {"nats_per_token", "bits_per_byte", "nats_per_character"}) {
+    EXPECT_LT(json[name + "_ci95"][0], json[name]);
+    EXPECT_GT(json[name + "_ci95"][1], json[name]);
+  }
+  EXPECT_MENTIONS(Output({"--text", file, "--percent-separated"}), "over documents");
+  EXPECT_MENTIONS(Output({"--text", file, "--context", "16"}), "over stretches of 16 tokens");
 }
 
 TEST_F(EvalVerb, SeveralTextsAndWindows) {

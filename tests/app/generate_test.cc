@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/golden.h"
 #include "tests/support/verb_on_model.h"
 #include "text/chat.h"
 
@@ -62,6 +63,23 @@ TEST_F(GenerateVerb, ScoreGivesTheSameBitsForTheSameTokens) {
       EXPECT_EQ(made["logprobs"][i], scored["logprobs"][prompt.size() + i]) << form << " " << i;
       EXPECT_EQ(made["top"][i], scored["top"][prompt.size() + i]) << form << " " << i;
     }
+  }
+}
+
+// Folders of every family, as transformers wrote them, and the tokens that transformers decodes.
+TEST(GenerateFamilies, GreedyTokensAreThoseOfTransformers) {
+  for (const char* name : {"v2_greedy", "v3_yarn_sharded", "qwen2_tied", "qwen2_yarn_bf16_sharded", "qwen3_tied",
+                           "qwen3_moe", "llama_llama3", "llama_biases"}) {
+    SCOPED_TRACE(name);
+    const std::filesystem::path folder = GoldenFolder() / "model" / name;
+    const SafetensorsFile golden(folder / "golden.safetensors");
+    const std::vector<int32_t> ids = StoredValues<int32_t>(golden, "greedy");
+    const int32_t prompt = StoredValues<int32_t>(golden, "prompt_length")[0];
+    const std::vector<int32_t> start(ids.begin(), ids.begin() + prompt), answer(ids.begin() + prompt, ids.end());
+    const Json made =
+        Json::parse(OutputOf({"generate", "--model", folder.string(), "--tokens", Json(start).dump(), "--max-tokens",
+                              std::to_string(answer.size()), "--temperature", "0", "--ignore-eos", "--json"}));
+    EXPECT_EQ(made["tokens"].get<std::vector<int32_t>>(), answer);
   }
 }
 

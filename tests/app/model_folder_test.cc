@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/model_folders.h"
 #include "tests/support/temporary_folder.h"
@@ -35,6 +36,16 @@ TEST(ModelFolder, WeightsAloneAreEnoughForTokenIds) {
   const std::string message = ExpectError(ExitCode::kBadInput, [&] { model.NeedTokenizer("scoring text"); });
   EXPECT_MENTIONS(message, folder.path().string());
   EXPECT_MENTIONS(message, "scoring text needs one");
+}
+
+// Instruct models list several ends; ids outside the vocabulary mean nothing.
+TEST(ModelFolder, EveryListedEndStops) {
+  const TemporaryFolder folder;
+  const Tokenizer tokenizer = MakeTinyFolder(folder.path());
+  Json config = ReadJsonFile(folder / "config.json");
+  config["eos_token_id"] = {9, tokenizer.eos_id(), 12, 1 << 20};
+  WriteFileAtomically(folder / "config.json", config.dump());
+  EXPECT_EQ(OpenModelFolder(folder.path()).StopIds(), (std::vector<int32_t>{tokenizer.eos_id(), 9, 12}));
 }
 
 TEST(ModelFolder, ATokenizerWithMoreIdsThanTheModelIsRefused) {

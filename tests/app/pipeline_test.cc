@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "tests/support/expect_error.h"
@@ -70,6 +71,7 @@ class PipelineTest : public testing::Test {
 
 TEST_F(PipelineTest, ARunLeavesAllItsParts) {
   const fs::path run = folder_ / "run";
+  const double start = WallSeconds();
   ASSERT_TRUE(Run(run, false, {"controls.run=[\"random_reward\",\"continued_sft\",\"expert_iteration\"]"}));
   for (const char* part : {"recipe.toml", "metrics.jsonl", "ledger.json", "report.html", "summary.json",
                            "tokenizer/tokenizer.json", "rollouts/step-2.jsonl", "checkpoints/latest"}) {
@@ -83,11 +85,31 @@ TEST_F(PipelineTest, ARunLeavesAllItsParts) {
     }
   }
   EXPECT_EQ(steps, (std::map<std::string, int64_t>{{"improve", 10}, {"pretrain", 12}, {"sft", 12}}));
+  // Evaluations and the rest have their own parts, and all parts together are no more than the time that passed.
+  double seconds = 0;
+  const Json figures = Json::parse(ReadFile(run / "summary.json"));
+  for (const auto& [part, wall] : figures.at("seconds").items()) {
+    EXPECT_GT(wall.get<double>(), 0) << part;
+    seconds += wall.get<double>();
+  }
+  EXPECT_EQ(figures.at("seconds").size(), 8u);
+  EXPECT_LE(seconds, WallSeconds() - start);
+  // In each of sft, improve and three controls: two quick evaluations and one at the end, or two.
+  EXPECT_GT(figures.at("tokens").at("evaluation").at("generated"), 5 * 2 * 4 * 2);
+  EXPECT_GT(figures.at("flops").at("evaluation"), 0);
+  const Json ledger = Json::parse(ReadFile(run / "ledger.json")).at("stages");
+  for (const char* part : {"pretrain", "sft", "improve", "evaluation", "other"})
+    EXPECT_TRUE(ledger.contains(part)) << part;
+  EXPECT_FALSE(ledger.contains("control_random"));
   std::set<std::string> stages;
   const Json summary = Json::parse(ReadFile(run / "summary.json"));  // must outlive the loop over a part of it
   for (const Json& result : summary.at("results")) stages.insert(result.at("stage"));
   EXPECT_EQ(stages, (std::set<std::string>{"sft", "improve", "control_random", "control_continued_sft",
                                            "control_expert_iteration"}));
+  const std::string report = ReadFile(run / "report.html");
+  for (const char* stage : {"Pretraining", "Fine-tuning", "Improvement"}) {
+    EXPECT_TRUE(report.find(std::string("<figcaption>") + stage + ", layer 1") != report.npos) << stage;
+  }
   // All controls start where improve started: their first round is drawn from the same weights.
   const auto first_reward = [](const fs::path& metrics) { return LinesOf(metrics).front().at("sampled_logprob"); };
   for (const Json& line : LinesOf(run / "metrics.jsonl")) {
@@ -97,12 +119,47 @@ TEST_F(PipelineTest, ARunLeavesAllItsParts) {
   }
 }
 
+// Pretrained as another family than DeepSeek's, and taught again from the folder that this left.
+TEST_F(PipelineTest, OtherFamiliesGoThroughEveryStage) {
+  std::string text = ReadFile(recipe_);
+  const size_t begin = text.find("[model]"), end = text.find("[pretrain]");
+  text.replace(begin, end - begin,
+               "[model]\nmodel_type = \"qwen3_moe\"\nhidden_size = 16\nintermediate_size = 32\n"
+               "moe_intermediate_size = 16\nnum_hidden_layers = 2\nnum_attention_heads = 4\nhead_dim = 8\n"
+               "n_routed_experts = 4\nmlp_only_layers = [0]\nmax_position_embeddings = 48\n");
+  WriteFileAtomically(recipe_, text);
+  const fs::path run = folder_ / "run", again = folder_ / "again";
+  const std::vector<std::string> short_stages = {"pretrain.steps=6", "sft.steps=6", "improve.steps=3"};
+  ASSERT_TRUE(Run(run, false, short_stages));
+  std::vector<std::string> from_there = short_stages;
+  from_there.insert(from_there.end(), {"run.from=" + run.string(), "run.stages=[\"sft\", \"improve\"]"});
+  ASSERT_TRUE(Run(again, false, from_there));
+  int compared = 0;
+  for (const fs::path& folder : {run, again}) {
+    for (const Json& line : LinesOf(folder / "metrics.jsonl")) {
+      if (!line.contains("train_rollout_logprob_abs_diff")) continue;
+      EXPECT_EQ(line["train_rollout_logprob_abs_diff"], 0.0);
+      ++compared;
+    }
+    const std::string latest = ReadFile(folder / "checkpoints/latest");
+    const fs::path last = folder / "checkpoints" / latest.substr(0, latest.find_last_not_of(" \n") + 1);
+    EXPECT_EQ(ReadJsonFile(last / "config.json").at("architectures").at(0), "Qwen3MoeForCausalLM");
+  }
+  EXPECT_GE(compared, 4);
+}
+
 TEST_F(PipelineTest, AFinishedRunResumesToNothing) {
   const fs::path run = folder_ / "run";
   ASSERT_TRUE(Run(run, false));
   const auto before = Substance(run);
+  const Json ledger = Json::parse(ReadFile(run / "ledger.json"));
   ASSERT_TRUE(Run(run, true));
   EXPECT_TRUE(before == Substance(run));
+  const Json again = Json::parse(ReadFile(run / "ledger.json"));
+  for (const char* figure : {"wall_seconds", "generated_tokens"}) {
+    const Json before_it = ledger.at("stages").at("evaluation").at(figure);
+    EXPECT_EQ(again.at("stages").at("evaluation").at(figure), before_it) << "not lost, not done again";
+  }
 }
 
 // Runs the program and kills it once metrics.jsonl has grown to `bytes`.
@@ -138,6 +195,20 @@ TEST_F(PipelineTest, ThreadsChangeNothing) {
   ASSERT_TRUE(Run(folder_ / "one", false, {"run.threads=1"}));
   ASSERT_TRUE(Run(folder_ / "two", false, {"run.threads=2"}));
   ExpectSameSubstance(folder_ / "one", folder_ / "two");
+}
+
+// A word of the held-out text alone must not have found its way into the vocabulary.
+TEST_F(PipelineTest, TheTokenizerDoesNotKnowTheHeldOutText) {
+  std::ofstream prose(folder_ / "prose.txt", std::ios::app);
+  for (int i = 0; i < 40; ++i) prose << "zqzqzq zqzqzq zqzqzq zqzqzq zqzqzq zqzqzq zqzqzq\n%\n";
+  prose.close();
+  const auto knows = [&](const std::string& name, const std::string& fraction) {
+    EXPECT_TRUE(Run(folder_ / name, false,
+                    {"data.held_out_fraction=" + fraction, "run.stages=[\"pretrain\"]", "pretrain.steps=1"}));
+    return ReadFile(folder_ / name / "tokenizer/tokenizer.json").find("zq") != std::string::npos;
+  };
+  EXPECT_TRUE(knows("all", "0"));
+  EXPECT_FALSE(knows("held_out", "0.3"));
 }
 
 TEST_F(PipelineTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {

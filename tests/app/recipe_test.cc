@@ -44,6 +44,21 @@ TEST_F(RecipeTest, SettingsOverridesAndDefaultsMeet) {
   EXPECT_EQ(recipe.pretrain.train.steps, TrainConfig().steps);
 }
 
+// What a recipe leaves out is the family's: a llama has no experts unless someone asks, and then it is refused later.
+TEST_F(RecipeTest, DefaultsFollowTheModelType) {
+  const std::string text = "[model]\nhidden_size = 48\nmodel_type = \"llama\"\n";
+  const Recipe llama = Read(text, {"model.num_hidden_layers=3"});
+  EXPECT_EQ(llama.model.n_routed_experts, 0);
+  EXPECT_EQ(llama.model.num_key_value_heads, 2);
+  EXPECT_EQ(llama.model.hidden_size, 48);
+  EXPECT_EQ(llama.model.num_hidden_layers, 3);
+  const Recipe moe = Read(text, {"model.model_type=qwen3_moe"});
+  EXPECT_EQ(moe.model.topk_method, "greedy");
+  EXPECT_GT(moe.model.n_routed_experts, 0);
+  EXPECT_EQ(Read(text, {"model.n_routed_experts=4"}).model.n_routed_experts, 4);
+  ExpectUsage("model_type", [&] { Read("[model]\nmodel_type = \"lama\"\n"); });
+}
+
 TEST_F(RecipeTest, TheResolvedRecipeReadsBackToTheSame) {
   Recipe recipe = Read("[improve]\nlr = 1e-4\nclip_high = 0.3\n[controls]\nrun = [\"random_reward\"]\n");
   const std::string resolved = WriteToml(recipe.Sections());

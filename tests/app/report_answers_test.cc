@@ -76,6 +76,7 @@ TEST(ReportAnswers, ControlsShowTheirGainOverTheCommonStart) {
   record.results = {Result("sft", 1, 0.25), Result("improve", 1, 0.875), Result("control_random", 1, 0.234375)};
   record.controls.resize(1);
   record.controls[0].costs = {
+      {.stage = "evaluation", .trained_tokens = 99, .currency = "EUR"},
       {.stage = "control_random", .trained_tokens = 4321, .core_seconds = 1234.5, .currency = "EUR"}};
   const std::string text = ControlsSection(record);
   EXPECT_EQ(WrongNesting(text), "");

@@ -49,6 +49,27 @@ TEST(ReportLedger, AddsUpStagesAndControls) {
   EXPECT_MENTIONS_ONCE(text, "<td>Total</td><td>3,000,000</td>");
 }
 
+// Each course evaluates and saves; the controls' shares are shown together, and in the sum like everything.
+TEST(ReportLedger, WhatIsDoneBesideTheStagesIsShown) {
+  RunRecord record;
+  record.peak_flops = 200e9;
+  record.run.costs = {HalfAnHour("sft"), HalfAnHour("evaluation"), HalfAnHour("other")};
+  record.run.costs[2].flops = 0;
+  record.controls.resize(2);
+  record.controls[0].costs = {HalfAnHour("control_random"), HalfAnHour("evaluation")};
+  record.controls[1].costs = {HalfAnHour("control_continued_sft"), HalfAnHour("evaluation")};
+  const std::string text = LedgerSection(record);
+  EXPECT_EQ(WrongNesting(text), "");
+  EXPECT_MENTIONS_ONCE(text, "<td>Evaluation</td><td>1,000,000</td>");
+  EXPECT_MENTIONS_ONCE(text, "<td>0.00</td><td>1,800.0</td><td>3,600.0</td><td></td>");  // no share of peak
+  EXPECT_MENTIONS_ONCE(text, "<td>Controls: Evaluation</td><td>2,000,000</td>");
+  EXPECT_MENTIONS_ONCE(text, "<td>Total</td><td>7,000,000</td>");
+  const std::vector<CostRecord> costs = CostsByName(record);
+  ASSERT_EQ(costs.size(), 5u);
+  EXPECT_EQ(costs[1].stage, "evaluation");
+  EXPECT_EQ(costs[1].wall_seconds, 3 * 1800);
+}
+
 TEST(ReportLedger, NoLedgerIsNoSection) { EXPECT_EQ(LedgerSection({}), ""); }
 
 }  // namespace

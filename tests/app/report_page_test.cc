@@ -18,8 +18,10 @@ TEST(ReportPage, HasEveryPartOfAFinishedRun) {
        {"Accuracy", "Improvement", "Controls", "Answers", "Supervised training", "Expert load", "Ledger", "Recipe"}) {
     EXPECT_MENTIONS_ONCE(page, std::string("<h2>") + title + "</h2>");
   }
+  EXPECT_MENTIONS_ONCE(page, "<figcaption>Improvement, layer 1</figcaption>");
   EXPECT_MENTIONS_ONCE(page, "exactly 0");
   EXPECT_MENTIONS_ONCE(page, "300 MiB");
+  EXPECT_MENTIONS_ONCE(page, "bits per byte, end of pretrain; 95%: 1.280 to 1.340");
   EXPECT_MENTIONS_ONCE(page, "prefers-color-scheme:dark");
 }
 
@@ -37,6 +39,7 @@ TEST(ReportPage, LeavesOutWhatIsMissing) {
   WriteFinishedRun(folder / "demo");
   RunRecord record = ReadRunRecord(folder / "demo");
   record.run.stages.erase(record.run.stages.begin(), record.run.stages.begin() + 2);  // no text, no fine-tuning
+  record.run.stages[0].loads.clear();
   record.controls.clear();
   record.samples.clear();
   record.recipe.clear();

@@ -34,6 +34,9 @@ TEST(Report, TheSummaryHoldsTheFiguresExactly) {
   EXPECT_EQ(summary["tokens"]["improve"], (Json{{"trained", 901120}, {"generated", 1105920}}));
   EXPECT_EQ(summary["steps"]["improve"], kImproveSteps);
   EXPECT_EQ(summary["text"]["pretrain"]["val_bpb"], 1.31 + 2.6 * std::exp(-9.0));
+  EXPECT_EQ(summary["text"]["pretrain"]["val_bpb_ci95"],
+            (Json{1.28 + 2.6 * std::exp(-9.0), 1.34 + 2.6 * std::exp(-9.0)}));
+  EXPECT_FALSE(summary["text"]["pretrain"].contains("val_loss_ci95"));
   EXPECT_EQ(summary["train_rollout_logprob_abs_diff"], 0.0);
   EXPECT_EQ(summary["overall"].size(), 5u);
   EXPECT_GT(summary["peak_bytes"].get<int64_t>(), 1 << 20);

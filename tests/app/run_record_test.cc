@@ -93,7 +93,8 @@ TEST(RunRecord, LevelsAreTheWholeRestOfAName) {
 TEST(RunRecord, StagesHaveTitles) {
   EXPECT_EQ(StageTitle("sft"), "Fine-tuning");
   EXPECT_EQ(StageTitle("control_random"), "Control: random reward");
-  EXPECT_EQ(StageTitle("other"), "other");
+  EXPECT_EQ(StageTitle("distill"), "distill");
+  EXPECT_EQ(StageTitle("evaluation"), "Evaluation");
 }
 
 }  // namespace

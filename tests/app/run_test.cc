@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
+#include "base/json.h"
 #include "tests/support/program.h"
 #include "tests/support/tiny_recipe.h"
 
@@ -58,6 +63,7 @@ TEST_F(RunTest, TextThatIsNone) {
   Refuses(3, "a binary file", {Text("binary.txt", std::string_view("MZ\0\1\2\3", 6))});
   Refuses(3, "not UTF-8: byte 0xe9 at offset 3", {Text("latin1.txt", "caf\xe9\n")});
   Refuses(3, "broken.jsonl:2", {Text("broken.jsonl", "{\"text\": \"a\"}\n{\"text\": \n")});
+  Refuses(3, "every document is empty", {Text("wordless.jsonl", "{\"text\": \"\"}\n")});
   Refuses(3, "untexted.jsonl:1", {Text("untexted.jsonl", "{\"words\": \"a\"}\n")});
 }
 
@@ -74,10 +80,81 @@ TEST_F(RunTest, ModelsThatCannotBe) {
   Refuses(2, "do not divide into 3 groups", {"model.n_group=3"});
   Refuses(2, "qk_rope_head_dim", {"model.qk_rope_head_dim=5"});
   Refuses(2, "only 48 positions", {"pretrain.context=64"});
+  Refuses(2, "num_attention_heads", {"model.num_attention_heads=0"});
 }
 
 TEST_F(RunTest, MoreMemoryThanThereIsIsSaidBeforeTraining) {
   Refuses(2, "MiB are free", {"model.hidden_size=32768", "model.intermediate_size=400000"});
+}
+
+// A model to go on from that is not whole, or goes with another tokenizer.
+TEST_F(RunTest, ModelsThatAreBroken) {
+  OutputOf(Command({"--set", "run.stages=[\"pretrain\"]", "--set", "pretrain.steps=1"}, "base"));
+  const fs::path whole = folder_ / "base" / "checkpoints" / "step-1";
+  const auto refused = [&](const std::string& name, const std::string& part,
+                           const std::function<void(const fs::path&)>& spoil,
+                           const std::vector<std::string>& settings = {}) {
+    const fs::path broken = folder_ / name;
+    fs::copy(whole, broken, fs::copy_options::recursive);
+    spoil(broken);
+    std::vector<std::string> all = {"run.stages=[\"sft\"]", "run.from=" + broken.string()};
+    all.insert(all.end(), settings.begin(), settings.end());
+    Refuses(3, part, all);
+  };
+  refused("cut", "model.safetensors", [](const fs::path& model) {
+    fs::resize_file(model / "model.safetensors", fs::file_size(model / "model.safetensors") / 2);
+  });
+  const auto reconfigure = [](const fs::path& model, const std::string& key, int64_t value) {
+    OrderedJson config = OrderedJson::parse(ReadFile(model / "config.json"));
+    config[key] = value;
+    std::ofstream(model / "config.json") << config.dump();
+  };
+  refused("shape", "has shape", [&](const fs::path& model) { reconfigure(model, "moe_intermediate_size", 24); });
+  refused("missing", "missing", [&](const fs::path& model) { reconfigure(model, "num_hidden_layers", 3); });
+  refused("unconfigured", "config.json", [](const fs::path& model) { fs::remove(model / "config.json"); });
+  const std::string words = folder_ / "more_words";
+  OutputOf({"tokenizer", "train", "--vocab-size", "310", "--out", words, std::string(folder_ / "prose.txt")});
+  refused("foreign", "do not belong together", [](const fs::path&) {}, {"tokenizer.from=" + words});
+}
+
+// The disk takes no more in the middle of a run: one message, and what was saved before is there to go on from.
+TEST_F(RunTest, AFullDiskEndsTheRunAndKeepsTheCheckpoint) {
+  OutputOf(Command({"--set", "run.stages=[\"pretrain\"]"}));
+  const fs::path checkpoint = folder_ / "run" / "checkpoints" / "step-12";
+  rlimit old{};
+  ::getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit small{.rlim_cur = fs::file_size(checkpoint / "model.safetensors") - 1, .rlim_max = old.rlim_max};
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const Outcome full = RunProgram(Command({"--resume"}));
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  ::signal(SIGXFSZ, handler);
+  EXPECT_EQ(full.code, 1) << full.err;
+  EXPECT_NE(full.err.find("cannot write"), std::string::npos) << full.err;
+  EXPECT_EQ(ReadFile(folder_ / "run" / "checkpoints" / "latest"), "step-12\n");
+  const Outcome again = RunProgram(Command({"--resume"}));
+  EXPECT_EQ(again.code, 0) << again.err;
+}
+
+TEST_F(RunTest, AFolderThatMayOnlyBeReadIsNamed) {
+  fs::create_directories(folder_ / "run");
+  const auto read = static_cast<fs::perms>(0555);
+  for (const fs::path& path : {folder_.path(), recipe_, folder_ / "prose.txt"}) {
+    fs::permissions(path, read, fs::perm_options::add);
+  }
+  fs::permissions(folder_ / "run", read);
+  // The superuser may write everywhere, so someone else runs the program then.
+  const uid_t user = ::geteuid(), nobody = 65534;
+  if (user == 0) {
+    ASSERT_EQ(::seteuid(nobody), 0);
+  }
+  const Outcome outcome = RunProgram(Command({}));
+  ASSERT_EQ(::seteuid(user), 0);
+  const std::string& message = outcome.err;
+  if (outcome.code == 127) GTEST_SKIP() << "another user cannot run the program here";
+  EXPECT_EQ(outcome.code, 1) << message;
+  EXPECT_NE(message.find("Permission denied"), std::string::npos) << message;
+  EXPECT_TRUE(fs::is_empty(folder_ / "run"));
 }
 
 TEST_F(RunTest, ConversationsInDisorder) {

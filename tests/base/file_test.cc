@@ -276,5 +276,18 @@ TEST(FolderLock, DiesWithItsProcess) {
   const FolderLock lock(folder.path());
 }
 
+TEST(CreateFolders, MakesWhatIsMissingAndNamesWhatCannotBe) {
+  const TemporaryFolder folder;
+  CreateFolders(folder / "a/b/c");
+  CreateFolders(folder / "a/b/c");
+  CreateFolders(folder / "a/d/");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a/d"));
+  WriteFileAtomically(folder / "file", "x");
+  for (const char* path : {"file", "file/below"}) {
+    EXPECT_MENTIONS(ExpectError(ExitCode::kFailure, [&] { CreateFolders(folder / path); }), path);
+  }
+}
+
 }  // namespace
 }  // namespace sputnik

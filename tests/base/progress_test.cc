@@ -109,6 +109,33 @@ TEST_F(ProgressTest, AResumedTaskReckonsFromItsOwnSteps) {
   EXPECT_NE(Output().find("995/1000  99%  0:01 left"), std::string::npos) << Output();
 }
 
+// Steps without end, an hour of time: the hour is what is left. Few steps, an hour of time: the steps are.
+TEST_F(ProgressTest, TheTimeLeftIsThatOfWhatEndsFirst) {
+  {
+    Progress progress("timed", 1'000'000'000, 0, Style(true));
+    progress.EndsWithin(3600);
+    progress.Update(0, "a");  // nothing is known of the steps yet
+    std::this_thread::sleep_for(std::chrono::milliseconds(120));
+    progress.Update(1, "b");
+  }
+  const std::string timed = Output();
+  EXPECT_NE(timed.find("a  1:00:00 left"), std::string::npos) << timed;
+  EXPECT_TRUE(timed.find("b  59:") != std::string::npos || timed.find("b  1:00:00 left") != std::string::npos) << timed;
+  {
+    Progress progress("stepped", 2, 0, Style(true));
+    progress.EndsWithin(3600);
+    std::this_thread::sleep_for(std::chrono::milliseconds(120));
+    progress.Update(1, "c");
+  }
+  EXPECT_NE(Output().find("c  0:0"), std::string::npos) << Output();
+  {
+    Progress progress("late", 1'000'000'000, 0, Style(true));
+    progress.EndsWithin(-5);
+    progress.Update(1, "d");
+  }
+  EXPECT_NE(Output().find("d  0:00 left"), std::string::npos) << Output();
+}
+
 TEST(ProgressStyle, FollowsTheEnvironment) {
   // Tests do not run on a terminal, so neither redrawing nor colour is chosen.
   if (::isatty(STDERR_FILENO) == 1) {

@@ -6,7 +6,7 @@
 
 #include "engine/engine.h"
 #include "tests/support/engine_trial.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_families.h"
 
 namespace sputnik {
 namespace {
@@ -23,6 +23,7 @@ TEST_F(EngineTest, ZeroGapToTheTrainersLogProbs) {
   configs[3].topk_method = "group_limited_greedy";
   configs[4].tie_word_embeddings = true;
   configs[4].first_k_dense_replace = 0;
+  for (const char* family : {"qwen2", "qwen3", "qwen3_moe", "llama"}) configs.push_back(TinyFamily(family));
   for (const ModelConfig& config : configs) {
     const Decoder decoder = MakeDecoder(config);
     const std::vector<Request> requests = MixedRequests(20, 7, true);

@@ -42,40 +42,6 @@ TEST(PassAtK, HoldsForManySamples) {
   EXPECT_EQ(PassAtK(1000, 1, 1000), 1);
 }
 
-std::vector<double> Shares(int right, int of) {
-  std::vector<double> shares(static_cast<size_t>(of), 0.0);
-  std::fill_n(shares.begin(), right, 1.0);
-  return shares;
-}
-
-// Wilson's interval as published tables have it (Newcombe 1998, table I, method 3).
-TEST(Confidence95, IsWilsonsForRightAndWrong) {
-  const auto expect = [](int right, int of, double low, double high) {
-    const Interval interval = Confidence95(Shares(right, of));
-    EXPECT_NEAR(interval.low, low, 5e-5) << right << "/" << of;
-    EXPECT_NEAR(interval.high, high, 5e-5) << right << "/" << of;
-  };
-  expect(81, 263, 0.2553, 0.3662);
-  expect(15, 148, 0.0624, 0.1605);
-  expect(0, 20, 0.0000, 0.1611);
-  expect(1, 29, 0.0061, 0.1718);
-}
-
-TEST(Confidence95, IsTheNormalOneForShares) {
-  const Interval interval = Confidence95({0.25, 0.5, 0.75, 0.5});
-  const double half = 1.959963984540054 * std::sqrt((2 * 0.0625) / 3 / 4);
-  EXPECT_NEAR(interval.low, 0.5 - half, 1e-12);
-  EXPECT_NEAR(interval.high, 0.5 + half, 1e-12);
-}
-
-TEST(Confidence95, StaysWithinZeroAndOne) {
-  EXPECT_GE(Confidence95(Shares(20, 20)).low, 0.8);
-  EXPECT_EQ(Confidence95(Shares(20, 20)).high, 1);
-  EXPECT_LE(Confidence95({0.9, 1, 1, 0.95}).high, 1);
-  EXPECT_EQ(Confidence95({}).low, 0);
-  EXPECT_EQ(Confidence95({}).high, 1);
-}
-
 class EvaluateTaskTest : public testing::Test {
  protected:
   EvaluateTaskTest()

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "kernel/backend.h"
 #include "tests/support/temporary_folder.h"
@@ -100,6 +101,47 @@ TEST_F(BitsTest, ABeginningCanBeScoredAlone) {
   for (int64_t at = 1; at <= part.tokens; ++at) expected += Nats(shard, (at - 1) / 16 * 16, at);
   EXPECT_NEAR(part.nats, expected, 1e-9 * expected);
   EXPECT_EQ(Evaluate(shard, {.context = 16, .max_tokens = 1000}).tokens, 99);
+}
+
+// Each scored token counts with its document, or where there are few of them with its stretch of the text.
+TEST_F(BitsTest, IntervalsAreOverDocumentsOrStretches) {
+  const auto expect = [&](const Shard& shard, const BitsOptions& options,
+                          const std::function<size_t(int64_t)>& cluster) {
+    const BitsResult result = Evaluate(shard, options);
+    std::vector<Cluster> clusters;
+    for (int64_t at = 1; at <= result.tokens; ++at) {
+      clusters.resize(std::max(clusters.size(), cluster(at) + 1));
+      const int64_t end = std::min<int64_t>((at - 1) / 10 * 10 + 11, shard.tokens());
+      const int64_t begin = options.stride > 0 ? std::max<int64_t>(0, end - 1 - 16) : (at - 1) / 16 * 16;
+      clusters[cluster(at)].sum += Nats(shard, begin, at);
+      clusters[cluster(at)].count += 1;
+    }
+    const std::optional<Interval> expected = RatioConfidence95(clusters);
+    ASSERT_TRUE(expected && result.ci95);
+    EXPECT_NEAR(result.ci95->low, expected->low, 1e-6);
+    EXPECT_NEAR(result.ci95->high, expected->high, 1e-6);
+    EXPECT_LT(result.ci95->low, result.NatsPerToken());
+    const Interval bits = *result.IntervalOf(result.BitsPerByte(shard));
+    EXPECT_NEAR(bits.high / result.BitsPerByte(shard), result.ci95->high / result.NatsPerToken(), 1e-9);
+  };
+  std::vector<int> lengths;
+  std::vector<size_t> document;
+  for (size_t d = 0; d < 35; ++d) {
+    lengths.push_back(1 + static_cast<int>(d * 7 % 11));
+    document.insert(document.end(), static_cast<size_t>(lengths.back()), d);
+  }
+  const Shard many = MakeShard(lengths);
+  // The first document has one token, which nothing predicts.
+  const auto by_document = [&](int64_t at) { return document[static_cast<size_t>(at)] - 1; };
+  expect(many, {.context = 16}, by_document);
+  expect(many, {.context = 16, .stride = 10}, by_document);
+  EXPECT_TRUE(Evaluate(many, {.context = 16}).by_document);
+  const Shard few = MakeShard({60, 70});
+  const auto by_stretch = [](int64_t at) { return static_cast<size_t>((at - 1) / 16); };
+  expect(few, {.context = 16}, by_stretch);
+  expect(few, {.context = 16, .stride = 10}, by_stretch);
+  EXPECT_FALSE(Evaluate(few, {.context = 16}).by_document);
+  EXPECT_FALSE(Evaluate(few, {.context = 16, .max_tokens = 60}).ci95) << "four stretches";
 }
 
 // More than one batch of windows: the seams between batches are no seams of the text.

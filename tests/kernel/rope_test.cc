@@ -37,11 +37,12 @@ struct Problem {
 
 TEST(Rope, MachinesAgree) {
   for (int64_t dim : {2, 8, 16, 22, 64}) {
-    for (int variant = 0; variant < 4; ++variant) {
+    for (int variant = 0; variant < 8; ++variant) {
       ExpectMachinesAgree(4 * kEpsilon, [&](auto number, const Kernels& kernels, ThreadPool& pool) {
-        Problem<decltype(number)> problem(variant == 0 ? 300 : 5, 3, dim, static_cast<uint64_t>(dim));
+        Problem<decltype(number)> problem(variant % 4 == 0 ? 300 : 5, 3, dim, static_cast<uint64_t>(dim));
         problem.args.inverse = variant % 2 == 1;
-        problem.args.accumulate = variant >= 2;
+        problem.args.accumulate = variant % 4 >= 2;
+        problem.args.layout = variant >= 4 ? RopeLayout::kHalves : RopeLayout::kInterleaved;
         kernels.rope(problem.args, pool);
         return problem.y;
       });
@@ -66,6 +67,28 @@ TEST(Rope, TurnsByTheAngle) {
     args.inverse = true;
     KernelsFor(machine).rope(args, pool);
     EXPECT_EQ(std::vector<float>(values, values + 4), (std::vector<float>{3, 4, 1, 2}));
+  }
+}
+
+// The same turns of the pairs (x0, x2) and (x1, x3).
+TEST(Rope, HalvesTurnByTheAngle) {
+  for (const char* machine : {"reference", "cpu"}) {
+    ThreadPool pool(1);
+    float values[] = {3, 1, 4, 2};
+    const float table[] = {1, 1, 0, 0, 0, -1, 1, 0};  // position 1: a quarter turn, then half a turn
+    const int32_t position = 1;
+    RopeArgs args;
+    args.layout = RopeLayout::kHalves;
+    args.tokens = args.heads = 1;
+    args.dim = args.x_stride = args.y_stride = args.x_head_stride = args.y_head_stride = 4;
+    args.x = args.y = values;  // in place
+    args.table = table;
+    args.positions = &position;
+    KernelsFor(machine).rope(args, pool);
+    EXPECT_EQ(std::vector<float>(values, values + 4), (std::vector<float>{-4, -1, 3, -2}));
+    args.inverse = true;
+    KernelsFor(machine).rope(args, pool);
+    EXPECT_EQ(std::vector<float>(values, values + 4), (std::vector<float>{3, 1, 4, 2}));
   }
 }
 

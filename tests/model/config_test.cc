@@ -70,7 +70,8 @@ TEST(ConfigTest, MissingKeysHaveTransformersDefaults) {
 }
 
 TEST(ConfigTest, WhatIsWrittenReadsBack) {
-  for (const std::string_view json : {kV3Json, kV2Json, kV2LiteJson, kMoonlightJson}) {
+  for (const std::string_view json : {kV3Json, kV2Json, kV2LiteJson, kMoonlightJson, kQwen25Json, kR1DistillQwenJson,
+                                      kQwen3Json, kQwen3MoeJson, kLlama32Json}) {
     const std::string text = WriteModelConfig(ConfigFromJson(json));
     EXPECT_EQ(WriteModelConfig(ConfigFromJson(text)), text);
   }
@@ -100,23 +101,23 @@ TEST(ConfigTest, RefusesByName) {
     std::vector<std::string> mentions;
   };
   const std::vector<Case> cases = {
-      {{{"model_type", "llama"}}, {"model_type", "llama", "deepseek_v3"}},
+      {{{"model_type", "mistral"}}, {"model_type", "mistral", "deepseek_v3", "qwen3_moe"}},
       {{{"model_type", 3}}, {"model_type"}},
       {{{"attention_bias", true}}, {"attention_bias"}},
       {{{"mlp_bias", true}}, {"mlp_bias"}},
       {{{"hidden_act", "gelu"}}, {"hidden_act", "gelu", "silu"}},
-      {{{"rope_interleave", false}}, {"rope_interleave"}},
+      {{{"rope_interleave", 0}}, {"rope_interleave"}},
       {{{"attention_dropout", 0.1}}, {"attention_dropout"}},
       {{{"quantization_config", {{"quant_method", "fp8"}}}}, {"quantization_config"}},
       {{{"num_key_value_heads", 1}}, {"num_key_value_heads"}},
-      {{{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}}, {"rope_scaling", "linear"}},
+      {{{"rope_scaling", {{"type", "dynamic"}, {"factor", 2}}}}, {"rope_scaling", "dynamic"}},
       {{{"rope_scaling", {{"type", 7}}}}, {"rope_scaling", "7"}},
       {{{"rope_scaling", "yarn"}}, {"rope_scaling"}},
       {{{"rope_scaling", {{"type", "yarn"}}}}, {"factor"}},
       {{{"rope_scaling", {{"type", "yarn"}, {"factor", 0.5}}}}, {"factor", "0.5"}},
       {{{"rope_scaling", {{"type", "yarn"}, {"factor", "4"}}}}, {"factor"}},
       {{{"rope_scaling", {{"type", "yarn"}, {"factor", 4}, {"beta_fast", 0}}}}, {"beta_fast"}},
-      {{{"rope_scaling", {{"type", "yarn"}, {"factor", 4}, {"attention_factor", 1.2}}}}, {"attention_factor"}},
+      {{{"rope_scaling", {{"type", "yarn"}, {"factor", 4}, {"attention_factor", 0}}}}, {"attention_factor"}},
       {{{"rope_scaling", {{"type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 1e300}}}},
        {"original_max_position_embeddings"}},
       {{{"rope_parameters", {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}}}}, {"partial_rotary_factor"}},

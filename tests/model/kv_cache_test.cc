@@ -6,7 +6,7 @@
 #include "tests/support/config_file.h"
 #include "tests/support/machines.h"
 #include "tests/support/published.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_families.h"
 
 namespace sputnik {
 namespace {
@@ -17,6 +17,18 @@ TEST(KvCacheTest, BytesOfPublishedModels) {
   // 128 heads of 192 + 128 numbers: 71 times as much.
   EXPECT_EQ(KvCache::BytesPerPage(v3, AttentionForm::kExpanded, DType::kBF16), 61 * 128 * 320 * 2 * kKeyBlock);
   EXPECT_EQ(KvCache::BytesPerPage(v3, AttentionForm::kAbsorbed, DType::kF32), kKeyBlock * v3.CacheBytesPerToken(4));
+}
+
+// Keys and values of the key heads, in whichever form; a fourth of what Llama's 32 heads would take.
+TEST(KvCacheTest, GroupedAttentionHasOneForm) {
+  const ModelConfig llama = ConfigFromJson(kLlama32Json);
+  for (const AttentionForm form : {AttentionForm::kExpanded, AttentionForm::kAbsorbed}) {
+    EXPECT_EQ(KvCache::BytesPerPage(llama, form, DType::kBF16), 16 * 8 * (64 + 64) * 2 * kKeyBlock);
+    EXPECT_EQ(KvCache(TinyFamily("qwen3"), form, DType::kF32, 1).form(), AttentionForm::kExpanded);
+    EXPECT_EQ(KvCache(TinyFamily("qwen3"), form, DType::kF32, 1).layer(1).size(1), 2 * (10 + 10));
+  }
+  EXPECT_EQ(llama.CacheBytesPerToken(2) * kKeyBlock,
+            KvCache::BytesPerPage(llama, AttentionForm::kExpanded, DType::kBF16));
 }
 
 TEST(KvCacheTest, OneTensorPerLayer) {

@@ -7,7 +7,7 @@
 
 #include "tests/support/config_file.h"
 #include "tests/support/published.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_families.h"
 
 namespace sputnik {
 namespace {
@@ -25,12 +25,20 @@ TEST(ParamTest, CountsOfPublishedModels) {
   EXPECT_NEAR(static_cast<double>(v2.active), 20.85e9, 5e6);
   EXPECT_NEAR(static_cast<double>(lite.active), 2.45e9, 5e6);
   EXPECT_NEAR(static_cast<double>(moonlight.active), 2.58e9, 5e6);
+  const ParamCounts moe = CountParams(ConfigFromJson(kQwen3MoeJson)), llama = CountParams(ConfigFromJson(kLlama32Json));
+  EXPECT_EQ(CountParams(ConfigFromJson(kQwen25Json)).total, 1'543'714'304);
+  EXPECT_EQ(CountParams(ConfigFromJson(kR1DistillQwenJson)).total, 1'777'088'000);
+  EXPECT_EQ(CountParams(ConfigFromJson(kQwen3Json)).total, 596'049'920);
+  EXPECT_EQ(moe.total, 30'532'122'624);
+  EXPECT_NEAR(static_cast<double>(moe.active), 3.04e9, 5e6);  // "A3B"
+  EXPECT_EQ(llama.total, 1'235'814'400);
+  EXPECT_EQ(llama.active, llama.total);
   // With the MTP layer, which in the published folder repeats embedding and head.
   EXPECT_EQ(v3.total + v3.mtp + v3.embedding + v3.head, 684'489'845'504);
 }
 
 TEST(ParamTest, PartsAddUp) {
-  for (const std::string_view json : {kV3Json, kV2LiteJson}) {
+  for (const std::string_view json : {kV3Json, kV2LiteJson, kQwen25Json, kQwen3MoeJson, kLlama32Json}) {
     const ParamCounts c = CountParams(ConfigFromJson(json));
     EXPECT_EQ(c.total, c.embedding + c.head + c.attention + c.dense_ffn + c.shared_experts + c.routed_experts +
                            c.router + c.norms);
@@ -61,6 +69,35 @@ TEST(ParamTest, NamesAndShapesOfV3) {
   EXPECT_EQ(shapes.at("lm_head.weight"), (Shape{129280, 7168}));
   EXPECT_FALSE(shapes.contains("model.layers.2.mlp.gate.weight"));
   EXPECT_FALSE(shapes.contains("model.layers.0.self_attn.q_proj.weight"));
+}
+
+TEST(ParamTest, NamesOfGroupedAttention) {
+  using Names = std::set<std::string>;
+  const auto of_layer = [](const char* model_type) {
+    Names names;
+    for (const ParamSpec& spec : ListParams(TinyFamily(model_type))) {
+      constexpr std::string_view kPrefix = "model.layers.1.";
+      if (!spec.name.starts_with(kPrefix) || spec.name.find("experts") != std::string::npos) continue;
+      names.insert(spec.name.substr(kPrefix.size()));
+      EXPECT_EQ(spec.role == ParamRole::kBias, spec.name.ends_with(".bias")) << spec.name;
+    }
+    for (const char* part : {"q", "k", "v", "o"})
+      EXPECT_EQ(names.erase(fmt::format("self_attn.{}_proj.weight", part)), 1u);
+    EXPECT_EQ(names.erase("input_layernorm.weight") + names.erase("post_attention_layernorm.weight"), 2u);
+    return names;
+  };
+  const Names mlp = {"mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"};
+  const auto with = [](Names names, const Names& more) {
+    names.insert(more.begin(), more.end());
+    return names;
+  };
+  const Names qkv_bias = {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"};
+  const Names norms = {"self_attn.q_norm.weight", "self_attn.k_norm.weight"};
+  EXPECT_EQ(of_layer("qwen2"), with(mlp, qkv_bias));
+  EXPECT_EQ(of_layer("qwen3"), with(mlp, norms));
+  EXPECT_EQ(of_layer("qwen3_moe"), with(with(norms, qkv_bias), {"self_attn.o_proj.bias", "mlp.gate.weight"}));
+  EXPECT_EQ(of_layer("llama"), with(with(mlp, qkv_bias), {"self_attn.o_proj.bias", "mlp.gate_proj.bias",
+                                                          "mlp.up_proj.bias", "mlp.down_proj.bias"}));
 }
 
 TEST(ParamTest, RolesTellOptimizersApart) {

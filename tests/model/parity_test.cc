@@ -1,16 +1,35 @@
-// The model against transformers: folders and results in tests/golden/model, made by tools/model_oracle.py.
+// The model against transformers: folders and results in tests/golden/model, made by tools/model_oracle.py. Its
+// `parity` command gives more of them, in the folder that the environment variable SPUTNIK_PARITY names, and reads back
+// what is written beside them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <map>
 #include <span>
 #include <tuple>
 
+#include "base/file.h"
 #include "model/checkpoint.h"
 #include "tests/support/golden.h"
 #include "tests/support/machines.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sputnik {
 namespace {
+
+namespace fs = std::filesystem;
+
+// Folders with a golden.safetensors.
+std::vector<fs::path> Folders() {
+  const char* more = std::getenv("SPUTNIK_PARITY");
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(more != nullptr ? fs::path(more) : GoldenFolder() / "model")) {
+    if (fs::exists(entry.path() / "golden.safetensors")) folders.push_back(entry.path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
 
 Batch ReadBatch(const SafetensorsFile& golden) {
   Batch batch;
@@ -42,10 +61,10 @@ double CrossEntropy(Pass& pass, const Decoder& decoder, const Tensor& hidden, co
   return loss;
 }
 
-class ParityTest : public testing::TestWithParam<std::tuple<const char*, std::string>> {
+class ParityTest : public testing::TestWithParam<std::tuple<fs::path, std::string>> {
  protected:
   ParityTest()
-      : folder_(GoldenFolder() / "model" / std::get<0>(GetParam())),
+      : folder_(std::get<0>(GetParam())),
         golden_(folder_ / "golden.safetensors"),
         decoder_(LoadModel(folder_, true)),
         batch_(ReadBatch(golden_)) {}
@@ -65,7 +84,7 @@ class ParityTest : public testing::TestWithParam<std::tuple<const char*, std::st
     }
   }
 
-  std::filesystem::path folder_;
+  fs::path folder_;
   SafetensorsFile golden_;
   std::unique_ptr<Decoder> decoder_;
   Batch batch_;
@@ -121,13 +140,95 @@ TEST_P(ParityTest, LossAndEveryGradientEqualTorch) {
   EXPECT_EQ(static_cast<int64_t>(compared), stored);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, ParityTest,
-                         testing::Combine(testing::Values("v3_groups", "v3_yarn_sharded", "v3_bf16", "v3_tied",
-                                                          "v3_mtp", "v2_greedy", "v2_groups_bf16_sharded"),
-                                          testing::ValuesIn(AvailableMachines())),
+// Token by token with a cache, as transformers decodes without one.
+TEST_P(ParityTest, GreedyDecodingEqualsTransformers) {
+  const std::vector<int32_t> expected = StoredValues<int32_t>(golden_, "greedy");
+  const auto prompt = static_cast<size_t>(StoredValues<int32_t>(golden_, "prompt_length")[0]);
+  const auto pages = (static_cast<int64_t>(expected.size()) + kKeyBlock - 1) / kKeyBlock;
+  KvCache cache(decoder_->config(), AttentionForm::kExpanded, DType::kF32, pages);
+  std::vector<int32_t> ids(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(prompt));
+  for (size_t done = 0; ids.size() < expected.size();) {
+    Batch batch;
+    batch.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(done), ids.end());
+    for (size_t i = done; i < ids.size(); ++i) batch.positions.push_back(static_cast<int32_t>(i));
+    batch.sequence_start = {0, static_cast<int32_t>(batch.ids.size())};
+    batch.context = {static_cast<int32_t>(done)};
+    for (int64_t page = pages; page > 0; --page) batch.block_table.push_back(static_cast<int32_t>(page - 1));
+    batch.block_start = {0, static_cast<int32_t>(pages)};
+    done = ids.size();
+    const ArenaScope scope(arena_);
+    Pass pass(machine_, arena_);
+    const Tensor hidden = decoder_->Forward(pass, batch, {.cache = &cache}).hidden;
+    const auto logits = Logits(pass, hidden.Slice(0, hidden.size(0) - 1, 1), decoder_->head()).span<float>();
+    ids.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+  }
+  EXPECT_EQ(ids, expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Parity, ParityTest,
+                         testing::Combine(testing::ValuesIn(Folders()), testing::ValuesIn(AvailableMachines())),
                          [](const auto& instance) {
-                           return std::string(std::get<0>(instance.param)) + "_" + std::get<1>(instance.param);
+                           return std::get<0>(instance.param).filename().string() + "_" + std::get<1>(instance.param);
                          });
+
+class FolderParityTest : public testing::TestWithParam<fs::path> {};
+
+// Every tensor of a folder, by name: type on disk and bytes.
+std::map<std::string, std::pair<DType, std::string>> TensorsOf(const fs::path& folder) {
+  std::map<std::string, std::pair<DType, std::string>> tensors;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with("model") || entry.path().extension() != ".safetensors") continue;
+    const SafetensorsFile file(entry.path());
+    for (const auto& [name, tensor] : file.tensors()) {
+      const std::string bytes(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size());
+      tensors[name] = {tensor.dtype, bytes};
+    }
+  }
+  return tensors;
+}
+
+std::string Widened(const std::string& bf16) {
+  std::string f32(2 * bf16.size(), '\0');
+  for (size_t i = 0; i < bf16.size() / 2; ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, bf16.data() + 2 * i, 2);
+    const float value = FloatFromBF16(half);
+    std::memcpy(f32.data() + 4 * i, &value, 4);
+  }
+  return f32;
+}
+
+TEST_P(FolderParityTest, WrittenAgainTensorsHaveTheSameBytes) {
+  const fs::path source = GetParam();
+  const TemporaryFolder temporary;
+  const fs::path target = std::getenv("SPUTNIK_PARITY") != nullptr ? source / "written" : temporary.path();
+  fs::create_directories(target);
+  SaveModel(target, *LoadModel(source, false));
+  const auto read = TensorsOf(source), written = TensorsOf(target);
+  for (const auto& [name, tensor] : written) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(read.contains(name));
+    const auto& [dtype, bytes] = read.at(name);
+    const bool widened = dtype == DType::kBF16 && tensor.first == DType::kF32;
+    EXPECT_EQ(tensor.second == (widened ? Widened(bytes) : bytes), true);
+  }
+  for (const auto& [name, tensor] : read) {
+    // The MTP module's copies of embedding and head are the main model's.
+    const bool copy = name.ends_with("shared_head.head.weight") ||
+                      (name.starts_with("model.layers.") && name.ends_with("embed_tokens.weight"));
+    EXPECT_EQ(written.contains(name), !copy) << name;
+  }
+}
+
+TEST_P(FolderParityTest, WrittenConfigSaysTheSame) {
+  const ModelConfig config = ReadModelConfig(GetParam() / "config.json");
+  const TemporaryFolder temporary;
+  WriteFileAtomically(temporary / "config.json", WriteModelConfig(config));
+  EXPECT_EQ(WriteModelConfig(ReadModelConfig(temporary / "config.json")), WriteModelConfig(config));
+}
+
+INSTANTIATE_TEST_SUITE_P(Parity, FolderParityTest, testing::ValuesIn(Folders()),
+                         [](const auto& instance) { return instance.param.filename().string(); });
 
 }  // namespace
 }  // namespace sputnik

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <sstream>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "kernel/backend.h"
 #include "model/checkpoint.h"
@@ -191,19 +193,65 @@ TEST(RunImprove, LogsEveryRoundAndWritesRollouts) {
   const TemporaryFolder folder;
   Improvement run;
   run.evaluate = [](int64_t, MetricsLine& line) { line.Set("accuracy", 0.5); };
+  run.train.log_every = 4;
+  run.rl.drop_uniform_groups = false;  // so that every round trains
+  run.rl.kl_weight = 0.1;
   const StageResult result = run.Run(folder.path());
   EXPECT_TRUE(result.state.stage_done);
   const std::vector<Json> lines = ParsedMetrics(folder.path());
   ASSERT_EQ(lines.size(), 6u);
+  std::vector<std::string> raw;
+  std::istringstream text(ReadFile(folder / "metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) raw.push_back(line);
+  ASSERT_EQ(raw.size(), 6u);
   for (size_t i = 0; i < 6; ++i) {
-    for (const char* key : {"reward", "reward_std", "entropy", "clip_ratio/region_mean", "frac_reward_zero_std",
-                            "completions/mean_length", "loss", "grad_norm", "lr", "num_tokens", "level"}) {
+    for (const char* key : {"reward",
+                            "reward_std",
+                            "rewards/even/mean",
+                            "rewards/even/std",
+                            "entropy",
+                            "clip_ratio/low_mean",
+                            "clip_ratio/high_mean",
+                            "clip_ratio/region_mean",
+                            "frac_reward_zero_std",
+                            "completions/mean_length",
+                            "completions/clipped_ratio",
+                            "completions/mean_terminated_length",
+                            "pass@4",
+                            "kl",
+                            "loss",
+                            "grad_norm",
+                            "lr",
+                            "num_tokens",
+                            "level",
+                            "train_rollout_logprob_abs_diff"}) {
       EXPECT_TRUE(lines[i].contains(key)) << key;
     }
+    EXPECT_NE(raw[i].find("\"step_time\""), std::string::npos);
     EXPECT_EQ(lines[i].contains("accuracy"), i % 3 == 2);
+    EXPECT_EQ(lines[i].contains("expert_loads"), i == 3 || i == 5) << i;
+    EXPECT_GE(lines[i]["expert_load_max_over_mean"].get<double>(), 1) << lines[i].dump();
     EXPECT_EQ(fs::exists(folder / ("rollouts/step-" + std::to_string(i + 1) + ".jsonl")), i % 2 == 1) << i;
   }
   EXPECT_EQ(run.updates, 6);
+}
+
+// Every token that a round trains on takes its experts, whichever of the round's updates it falls to.
+TEST(RunImprove, ExpertLoadsAreThoseOfAllUpdates) {
+  Improvement run;
+  run.rl.steps = 1;
+  run.rl.drop_uniform_groups = false;
+  run.train.log_every = 1;
+  const auto total = [&] {
+    int64_t sum = 0;
+    const std::vector<Json> lines = run.Lines();
+    for (const Json& load : lines[0]["expert_loads"]) sum += load.get<int64_t>();
+    return sum;
+  };
+  const int64_t once = total();
+  EXPECT_GT(once, 0);
+  run.rl.updates_per_round = 3;
+  EXPECT_EQ(total(), once);
 }
 
 TEST(RunImprove, LearnsWhatIsRewarded) {
@@ -367,10 +415,28 @@ TEST(RunImprove, TimeThatRunsOutWhileSavingStillBringsTheLastEvaluation) {
   int64_t evaluated = 0;
   run.evaluate = [&](int64_t step, MetricsLine&) { evaluated = step; };
   run.extra_files = [](const fs::path&) { std::this_thread::sleep_for(std::chrono::milliseconds(600)); };
+  testing::internal::CaptureStderr();
   const StageResult result = run.Run(folder.path());
+  const std::string shown = testing::internal::GetCapturedStderr();
+  EXPECT_NE(shown.find("  0:01 left"), std::string::npos) << "the time ends the stage, not its steps: " << shown;
   EXPECT_TRUE(result.state.stage_done);
   EXPECT_GT(evaluated, 0);
   EXPECT_EQ(evaluated, result.state.stage_step);
+}
+
+TEST(RunImprove, EvaluationsAreBookedApart) {
+  const TemporaryFolder folder;
+  Improvement run;
+  run.rl.steps = 3;
+  run.train.eval_every = 1;
+  run.evaluate = [](int64_t, MetricsLine&) { std::this_thread::sleep_for(std::chrono::milliseconds(30)); };
+  const double start = WallSeconds();
+  run.Run(folder.path());
+  const double passed = WallSeconds() - start;
+  const Json stages = ReadJsonFile(folder / "ledger.json")["stages"];
+  EXPECT_GE(stages["evaluation"]["wall_seconds"], 0.09);
+  EXPECT_LE(stages["improve"]["wall_seconds"], passed - 0.09);
+  EXPECT_GT(stages["improve"]["core_seconds"], 0);
 }
 
 TEST(RunImprove, AStopBeforeTheFirstRoundKeepsTheEndOfTheStageBefore) {

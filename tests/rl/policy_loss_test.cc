@@ -96,6 +96,28 @@ TEST(PolicyLoss, OnPolicyGradientIsTheAdvantage) {
   EXPECT_FLOAT_EQ(seeds[13], 0.9f / 14);
 }
 
+// The shares of what was clipped are over what could have been: GSPO clips whole sequences.
+TEST(PolicyLoss, CountsRatiosPerTokenOrPerSequence) {
+  RlConfig config;
+  Case c;
+  c.now = c.old;
+  for (float& logprob : c.now) logprob += 1;  // every ratio is e
+  PolicyStats of_tokens, of_sequences;
+  LossOf(config, c, nullptr, &of_tokens);
+  config.ratio = "sequence";
+  LossOf(config, c, nullptr, &of_sequences);
+  int64_t gaining = 0, tokens = 0;
+  for (const PolicySample& sample : c.samples) {
+    gaining += sample.advantage > 0;
+    tokens += sample.advantage > 0 ? sample.end - sample.begin : 0;
+  }
+  EXPECT_GT(gaining, 0);
+  EXPECT_EQ(of_tokens.ratios, of_tokens.tokens);
+  EXPECT_EQ(of_tokens.clipped_high, tokens);
+  EXPECT_EQ(of_sequences.ratios, static_cast<int64_t>(c.samples.size()));
+  EXPECT_EQ(of_sequences.clipped_high, gaining);
+}
+
 TEST(PolicyLoss, GapIsTheLargestDifference) {
   RlConfig config;
   Case c;

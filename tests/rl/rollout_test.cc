@@ -193,9 +193,10 @@ TEST(RolloutMetrics, AreTheRoundsFigures) {
   std::map<std::string, double> figures;
   for (const auto& [name, value] : RolloutMetrics(groups)) figures[name] = value;
   EXPECT_DOUBLE_EQ(figures.at("reward"), 0.75);
-  EXPECT_DOUBLE_EQ(figures.at("reward_std"), 0.25);  // mean of 0.5 and 0
+  EXPECT_DOUBLE_EQ(figures.at("reward_std"), std::sqrt(0.5) / 2);  // mean of the groups' deviations, √½ and 0
+  EXPECT_DOUBLE_EQ(figures.at("pass@2"), 1);
   EXPECT_DOUBLE_EQ(figures.at("rewards/form/mean"), 0.375);
-  EXPECT_NEAR(figures.at("rewards/form/std"), 0.5 * std::sqrt(0.1875), 1e-12);
+  EXPECT_NEAR(figures.at("rewards/form/std"), 0.5 * std::sqrt(0.25), 1e-12);
   EXPECT_DOUBLE_EQ(figures.at("frac_reward_zero_std"), 0.5);
   EXPECT_DOUBLE_EQ(figures.at("completions/mean_length"), 2);
   EXPECT_DOUBLE_EQ(figures.at("completions/clipped_ratio"), 0.25);

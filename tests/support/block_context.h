@@ -15,7 +15,7 @@ class BlockContext {
       : positions_(static_cast<size_t>(tokens)), start_{0, tokens}, count_{tokens} {
     std::iota(positions_.begin(), positions_.end(), 0);
     context.positions = positions_.data();
-    context.rotary = Tensor::New(arena, dtype, {tokens, config.qk_rope_head_dim});
+    context.rotary = Tensor::New(arena, dtype, {tokens, config.rotary_dim()});
     FillRotaryTable(config, context.rotary);
     context.layout = {
         .sequences = 1, .query_start = start_.data(), .key_count = count_.data(), .key_start = start_.data()};

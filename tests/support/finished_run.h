@@ -34,6 +34,16 @@ inline double SkillAfter(const std::string& stage, double done) {
   return 4;
 }
 
+// Tokens per expert of three layers, unbalanced at first.
+inline std::vector<int64_t> LoadsAt(int64_t step, double done) {
+  std::vector<int64_t> loads;
+  for (int64_t i = 0; i < 3 * 16; ++i) {
+    const double tilt = 1.6 * std::exp(-4 * done) * Wobble(i * 31);
+    loads.push_back(std::llround(512 * std::exp(tilt + 0.1 * Wobble(i + step * 131))));
+  }
+  return loads;
+}
+
 inline void WriteSupervisedMetrics(LineAppender& out, const std::string& stage, int64_t steps, bool on_text) {
   for (int64_t step = 1; step <= steps; ++step) {
     const double done = static_cast<double>(step) / static_cast<double>(steps);
@@ -41,17 +51,12 @@ inline void WriteSupervisedMetrics(LineAppender& out, const std::string& stage, 
     line.Set("loss", (on_text ? 2.1 : 0.4) + 4.6 * std::exp(-9 * done) + 0.12 * Wobble(step));
     line.Set("grad_norm", 1 + 0.3 * Wobble(step + 7));
     line.Set("tokens_per_second", 21000 + 500 * Wobble(step));
-    if (step % 10 == 0) {
-      std::vector<int64_t> loads;
-      for (int64_t i = 0; i < 3 * 16; ++i) {
-        const double tilt = 1.6 * std::exp(-4 * done) * Wobble(i * 31);
-        loads.push_back(std::llround(512 * std::exp(tilt + 0.1 * Wobble(i + step * 131))));
-      }
-      line.Set("expert_loads", loads);
-    }
+    if (step % 10 == 0) line.Set("expert_loads", LoadsAt(step, done));
     if (on_text && step % 100 == 0) {
       line.Set("val_loss", 2.25 + 4.4 * std::exp(-9 * done));
       line.Set("val_bpb", 1.31 + 2.6 * std::exp(-9 * done));
+      line.Set("val_bpb_ci95_low", 1.28 + 2.6 * std::exp(-9 * done));
+      line.Set("val_bpb_ci95_high", 1.34 + 2.6 * std::exp(-9 * done));
     }
     if (!on_text && step % 20 == 0) {
       for (int64_t level = 1; level <= kRunLevels; ++level) {
@@ -80,6 +85,7 @@ inline void WriteImproveMetrics(LineAppender& out, const std::string& stage) {
     line.Set("entropy", 0.5 * std::exp(-2 * done) + 0.02 * Wobble(step + 11));
     line.Set("train_rollout_logprob_abs_diff", 0.0);
     if (step % 20 == 0) {
+      line.Set("expert_loads", LoadsAt(step, 1));
       for (int64_t level = 1; level <= kRunLevels; ++level) {
         line.Set("eval/accuracy/" + std::to_string(level), AccuracyAt(skill, level));
       }

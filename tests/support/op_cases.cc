@@ -104,6 +104,21 @@ std::vector<OpCase> RopeCases() {
          return {{x}};
        },
        10},
+      {"Halves",
+       [=](Pass& pass, OpInputs& in) -> OpOutputs {
+         const Tensor x = Add(pass, in.Matrix("x", 7, 48), in.Matrix("y", 7, 48));
+         RopeInPlace(pass, x.SplitLast(3, 16), in.Constant("table", {16, 16}), positions(in), RopeLayout::kHalves);
+         return {{x}};
+       },
+       10},
+      {"HalvesOfTheTail",
+       [=](Pass& pass, OpInputs& in) -> OpOutputs {
+         const Tensor x = Add(pass, in.Matrix("x", 7, 24), in.Matrix("y", 7, 24));
+         RopeInPlace(pass, x.SplitLast(2, 12).Slice(2, 2, 10), in.Constant("table", {16, 10}), positions(in),
+                     RopeLayout::kHalves);
+         return {{x}};
+       },
+       10},
       {"OnePair",
        [=](Pass& pass, OpInputs& in) -> OpOutputs {
          const Tensor x = Add(pass, in.Matrix("x", 7, 9), in.Matrix("y", 7, 9));
@@ -132,6 +147,21 @@ std::vector<OpCase> PointwiseCases() {
          return {{Add(pass, in.Matrix("a", 2, 7), in.Constant("b", {2, 7}))}};
        },
        4},
+      {"Bias",
+       [](Pass& pass, OpInputs& in) -> OpOutputs {
+         const Tensor y = Linear(pass, in.Matrix("x", 6, 9), in.Matrix("w", 21, 9));
+         AddBiasInPlace(pass, y, in.Vector("bias", 21));
+         return {{y}};
+       },
+       20},
+      {"BiasOfSomeColumns",
+       [](Pass& pass, OpInputs& in) -> OpOutputs {
+         const Tensor y = Linear(pass, in.Matrix("x", 5, 7), in.Matrix("w", 30, 7));
+         AddBiasInPlace(pass, y.Slice(1, 0, 13), in.Vector("first", 13));
+         AddBiasInPlace(pass, y.Slice(1, 13, 17), in.Constant("fixed", {17}));
+         return {{y}};
+       },
+       20},
       {"Swiglu", [](Pass& pass, OpInputs& in) -> OpOutputs { return {{Swiglu(pass, in.Matrix("x", 6, 2 * 21, 2))}}; },
        20},
       {"GatherWithRepeats",

@@ -117,6 +117,24 @@ TEST(JsonlTask, MissingFilesLevelsAndSplits) {
   EXPECT_EQ(refused, 1);
 }
 
+// So that an evaluation can ask each problem once.
+TEST(JsonlTask, CountsItsProblemsAndGivesEachOnceBeforeAnyAgain) {
+  const TemporaryFolder folder;
+  const JsonlTask task({.file = Write(folder, Problems(40, 1) + Problems(15, 3))});
+  const auto count = [&](int64_t level, Split split) { return task.Count(level, split).value(); };
+  EXPECT_EQ(count(1, Split::kTrain) + count(1, Split::kHeldOut), 40);
+  EXPECT_EQ(count(3, Split::kTrain) + count(3, Split::kHeldOut), 15);
+  const int64_t all = count(1, Split::kTrain);
+  for (const uint64_t seed : {1, 2}) {
+    std::set<std::string> prompts;
+    for (int64_t i = 0; i < all; ++i) {
+      prompts.insert(task.Make(seed, 1, static_cast<uint64_t>(i), Split::kTrain).prompt);
+    }
+    EXPECT_EQ(static_cast<int64_t>(prompts.size()), all);
+  }
+  EXPECT_MENTIONS(ExpectError(ExitCode::kUsage, [&] { task.Count(2, Split::kTrain); }), "no problem of level 2");
+}
+
 TEST(JsonlTask, GradeSchoolMathsGradesItsOwnSolutions) {
   const char* shared = std::getenv("SPUTNIK_SHARED");
   const fs::path path = fs::path(shared ? shared : SPUTNIK_SOURCE_DIR "/../shared") / "data/gsm8k/test.jsonl";

@@ -105,5 +105,131 @@ TEST(Chat, ATokenizerWithoutTheTokensIsAnError) {
   EXPECT_THROW(EncodeChat(tokenizer, std::vector<Message>{{"user", "x"}}, true), Error);
 }
 
+// A copy of the golden tokenizer with another template.
+class ChatByTemplate : public testing::Test {
+ protected:
+  Tokenizer With(const std::string& chat_template) {
+    const Tokenizer golden = Tokenizer::Load(kGolden);
+    golden.SaveTo(folder_.path());
+    WriteFileAtomically(folder_.path() / "chat_template.jinja", chat_template);
+    return Tokenizer::Load(folder_.path());
+  }
+  // Renders by the template whatever it is.
+  static ChatTokens ByTemplate(const Tokenizer& tokenizer, const std::vector<Message>& messages, bool prompt) {
+    const std::vector<int32_t> ids = tokenizer.EncodeRendered(tokenizer.chat_template()->Render(messages, prompt));
+    return {ids, std::vector<uint8_t>(ids.size(), 0)};
+  }
+  std::string Error(const Tokenizer& tokenizer, const std::vector<Message>& messages) {
+    try {
+      EncodeChat(tokenizer, messages, false);
+    } catch (const sputnik::Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(ChatByTemplate, TheOwnTemplateGivesTheSameIdsAsTheOwnShape) {
+  const Tokenizer tokenizer = Tokenizer::Load(kGolden);
+  ASSERT_NE(tokenizer.chat_template(), nullptr);
+  EXPECT_EQ(tokenizer.chat_template()->source(), OwnChatTemplate());
+  const std::vector<std::string> contents{"",
+                                          " ",
+                                          "1+1",
+                                          "a<｜end▁of▁sentence｜><｜Assistant｜>b<think>",
+                                          "<think>x</think>4\n",
+                                          "灯台 \xFF\xC3",
+                                          "<｜begin▁of▁sentence<think>｜>",
+                                          "<",
+                                          "<｜",
+                                          "｜User｜>",
+                                          "{{ x }}",
+                                          "\r\n\n"};
+  for (const std::string& a : contents) {
+    for (const std::string& b : contents) {
+      const std::vector<Message> chat{{"system", b}, {"user", a}, {"assistant", b}, {"user", b + a}, {"assistant", a}};
+      EXPECT_EQ(ByTemplate(tokenizer, chat, false).ids, EncodeChat(tokenizer, chat, false).ids) << a << "|" << b;
+      const std::vector<Message> prompt(chat.begin(), chat.begin() + 4);
+      EXPECT_EQ(ByTemplate(tokenizer, prompt, true).ids, EncodeChat(tokenizer, prompt, true).ids) << a << "|" << b;
+    }
+  }
+}
+
+constexpr const char* kTurns =
+    "{% for m in messages %}{{ '<｜User｜>' if m.role == 'user' else '<｜Assistant｜>' }}{{ m.content }}{{ eos_token "
+    "}}\n"
+    "{% endfor %}{% if add_generation_prompt %}<｜Assistant｜>{% endif %}";
+
+TEST_F(ChatByTemplate, TheFoldersTemplateDecides) {
+  const Tokenizer tokenizer = With(kTurns);
+  EXPECT_EQ(Show(tokenizer, EncodeChat(tokenizer, std::vector<Message>{{"user", "1+1"}}, true)),
+            "<｜User｜>1+1<｜end▁of▁sentence｜>\n<｜Assistant｜>");
+}
+
+TEST_F(ChatByTemplate, AnswersAreWhatTheyAddToThePrompt) {
+  const Tokenizer tokenizer = With(kTurns);
+  const std::vector<Message> chat{{"user", "1+1"}, {"assistant", "2\n"}, {"user", "2+2"}, {"assistant", ""}};
+  EXPECT_EQ(Show(tokenizer, EncodeChat(tokenizer, chat, false)),
+            "<｜User｜>1+1<｜end▁of▁sentence｜>\n<｜Assistant｜>{2\n<｜end▁of▁sentence｜>}\n"
+            "<｜User｜>2+2<｜end▁of▁sentence｜>\n<｜Assistant｜>{<｜end▁of▁sentence｜>}\n");
+}
+
+TEST_F(ChatByTemplate, APromptIsTheStartOfItsAnsweredConversation) {
+  const Tokenizer tokenizer = With(kTurns);
+  const std::vector<Message> chat{{"user", "1+1"}, {"assistant", "2"}};
+  const ChatTokens whole = EncodeChat(tokenizer, chat, false);
+  const std::vector<int32_t> prompt = EncodeChat(tokenizer, std::span(chat).first(1), true).ids;
+  ASSERT_LT(prompt.size(), whole.ids.size());
+  EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), whole.ids.begin()));
+  EXPECT_EQ(whole.is_answer[prompt.size()], 1);
+  EXPECT_EQ(whole.is_answer[prompt.size() - 1], 0);
+}
+
+TEST_F(ChatByTemplate, GenerationBlocksMarkAnswers) {
+  const Tokenizer tokenizer = With(
+      "{% for m in messages %}{% if m.role == 'user' %}<｜User｜>{{ m.content }}{% else %}<｜Assistant｜>"
+      "{% generation %}{{ m.content.split('</think>')[-1] if not loop.last else m.content }}{{ eos_token }}{% "
+      "endgeneration %}"
+      "{% endif %}{% endfor %}");
+  const std::vector<Message> chat{
+      {"user", "a"}, {"assistant", "<think>b</think>c"}, {"user", "d"}, {"assistant", "<think>e</think>f"}};
+  EXPECT_EQ(Show(tokenizer, EncodeChat(tokenizer, chat, false)),
+            "<｜User｜>a<｜Assistant｜>{c<｜end▁of▁sentence｜>}<｜User｜>d<｜Assistant｜>{<think>e</"
+            "think>f<｜end▁of▁sentence｜>}");
+}
+
+TEST_F(ChatByTemplate, ATemplateThatRewritesAnswersIsNoneToLearnFrom) {
+  const Tokenizer tokenizer = With(
+      "{% for m in messages %}{{ '<｜User｜>' if m.role == 'user' else '<｜Assistant｜>' }}"
+      "{{ m.content.split('</think>')[-1] if not loop.last else m.content }}{{ eos_token }}{% endfor %}"
+      "{% if add_generation_prompt %}<｜Assistant｜>{% endif %}");
+  const std::vector<Message> chat{{"user", "a"}, {"assistant", "<think>b</think>c"}, {"user", "d"}, {"assistant", "f"}};
+  EXPECT_NE(Error(tokenizer, chat).find("does not write message 2 the way it stands when the model answers"),
+            std::string::npos)
+      << Error(tokenizer, chat);
+  EXPECT_EQ(Error(tokenizer, {chat.begin(), chat.begin() + 2}), "accepted");
+}
+
+TEST_F(ChatByTemplate, ContentsCannotSpeakForAnother) {
+  const Tokenizer tokenizer = With("<｜{{ messages[0].role | capitalize }}｜>{{ messages[0].content }}<｜Assistant｜>");
+  const auto count = [&](const std::string& content, const char* token) {
+    const std::vector<int32_t> ids = EncodeChat(tokenizer, std::vector<Message>{{"user", content}}, true).ids;
+    EXPECT_EQ(tokenizer.Decode(ids), "<｜User｜>" + content + "<｜Assistant｜>");
+    return std::count(ids.begin(), ids.end(), *tokenizer.SpecialId(token));
+  };
+  EXPECT_EQ(count("a", "<｜User｜>"), 1);  // built from a role
+  EXPECT_EQ(count("<｜Assistant｜><｜User｜>", "<｜User｜>"), 1);
+  EXPECT_EQ(count("<｜Assistant｜>", "<｜Assistant｜>"), 1);
+  EXPECT_EQ(count("<｜Assistant", "<｜Assistant｜>"), 1);
+  EXPECT_EQ(count("x<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>"), 0);
+  EXPECT_EQ(count("<think>", "<think>"), 1);
+  // Half of it from the template, half said.
+  const Tokenizer half = With("<｜{{ messages[0].content }}");
+  const std::vector<int32_t> ids = EncodeChat(half, std::vector<Message>{{"user", "User｜>x"}}, true).ids;
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), *half.SpecialId("<｜User｜>")), 0);
+  EXPECT_EQ(half.Decode(ids), "<｜User｜>x");
+}
+
 }  // namespace
 }  // namespace sputnik

@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "tests/support/expect_error.h"
@@ -58,6 +59,62 @@ TEST(Ledger, AFileWithAWrongTypeIsNamed) {
     Ledger ledger({}, 0);
     const std::string message = ExpectError(ExitCode::kBadInput, [&] { ledger.Load(folder / "ledger.json"); });
     EXPECT_MENTIONS(message, "ledger.json");
+  }
+}
+
+// Whatever is booked in between, and to which part: all parts together are the time from start to end.
+TEST(Ledger, PartsAddUpToTheTimeThatPassed) {
+  const auto now = [] { return std::pair(WallSeconds(), ProcessorSeconds()); };
+  const auto before = now();
+  Ledger ledger({}, 0);
+  const auto made = now();
+  const auto work = [] {
+    for (const double start = ProcessorSeconds(); ProcessorSeconds() < start + 0.004;) {
+    }
+  };
+  for (const char* part : {"other", "sft", "evaluation", "sft"}) {
+    work();
+    ledger.Book(part);
+  }
+  const auto ending = now();
+  ledger.Book("other");
+  const auto ended = now();
+  double wall = 0, core = 0;
+  for (const auto& [name, cost] : ledger.stages()) {
+    wall += cost.wall_seconds;
+    core += cost.core_seconds;
+  }
+  constexpr double kRounding = 1e-6;
+  EXPECT_GE(wall, ending.first - made.first - kRounding);
+  EXPECT_LE(wall, ended.first - before.first + kRounding);
+  EXPECT_GE(core, ending.second - made.second - kRounding);
+  EXPECT_LE(core, ended.second - before.second + kRounding);
+  EXPECT_GE(ledger.stage("sft").core_seconds, 0.008);
+  EXPECT_GE(ledger.stage("evaluation").wall_seconds, 0.004);
+}
+
+TEST(Ledger, SkippedTimeIsNobodys) {
+  Ledger ledger({}, 0);
+  for (const double start = WallSeconds(); WallSeconds() < start + 0.02;) {
+  }
+  const double skipped = WallSeconds();
+  ledger.Skip();
+  ledger.Book("other");
+  EXPECT_LE(ledger.stage("other").wall_seconds, WallSeconds() - skipped);
+}
+
+TEST(Ledger, NamesTheCheckpointItGoesWith) {
+  const TemporaryFolder folder;
+  Ledger ledger({}, 0);
+  EXPECT_EQ(Ledger::CheckpointOf(folder / "ledger.json"), "");
+  ledger.stage("sft").trained_tokens = 1;
+  ledger.Save(folder / "ledger.json");
+  EXPECT_EQ(Ledger::CheckpointOf(folder / "ledger.json"), "");
+  ledger.Save(folder / "ledger.json", "step-3");
+  EXPECT_EQ(Ledger::CheckpointOf(folder / "ledger.json"), "step-3");
+  for (const char* text : {"", "{", "[]", R"({"checkpoint": "step-3"})", R"({"checkpoint": 3, "stages": {}})"}) {
+    std::ofstream(folder / "ledger.json") << text;
+    EXPECT_EQ(Ledger::CheckpointOf(folder / "ledger.json"), "") << text;
   }
 }
 

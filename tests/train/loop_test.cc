@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "data/loader.h"
 #include "data/packer.h"
@@ -121,10 +122,30 @@ TEST(RunStage, TimeThatRunsOutWhileSavingStillBringsTheLastEvaluation) {
   int64_t evaluated = 0;
   stage.inputs.evaluate = [&](int64_t step, MetricsLine&) { evaluated = step; };
   stage.extra_files = [](const fs::path&) { std::this_thread::sleep_for(std::chrono::milliseconds(600)); };
+  testing::internal::CaptureStderr();
   const StageResult result = stage.Run(folder.path());
+  const std::string shown = testing::internal::GetCapturedStderr();
+  EXPECT_NE(shown.find("  0:01 left"), std::string::npos) << "the time ends the stage, not its steps: " << shown;
   EXPECT_TRUE(result.state.stage_done);
   EXPECT_GT(evaluated, 0);
   EXPECT_EQ(evaluated, result.state.stage_step);
+}
+
+// Time that an evaluation takes is not the stage's.
+TEST(RunStage, EvaluationsAreBookedApart) {
+  const TemporaryFolder folder;
+  Stage stage;
+  stage.inputs.train.steps = 4;
+  stage.inputs.train.eval_every = 1;
+  stage.inputs.evaluate = [](int64_t, MetricsLine&) { std::this_thread::sleep_for(std::chrono::milliseconds(30)); };
+  const double start = WallSeconds();
+  stage.Run(folder.path());
+  const double passed = WallSeconds() - start;
+  const Json stages = ReadJsonFile(folder / "ledger.json")["stages"];
+  EXPECT_GE(stages["evaluation"]["wall_seconds"], 0.12);
+  EXPECT_LE(stages["pretrain"]["wall_seconds"], passed - 0.12);
+  EXPECT_GT(stages["pretrain"]["core_seconds"], 0);
+  EXPECT_LE(ReadJsonFile(folder / "ledger.json")["total"]["wall_seconds"], passed);
 }
 
 TEST(RunStage, AStopBeforeTheFirstStepKeepsTheEndOfTheStageBefore) {

@@ -4,14 +4,14 @@
 
 #include "kernel/backend.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_families.h"
 #include "train/step.h"
 
 namespace sputnik {
 namespace {
 
 ModelConfig Shape(int which) {
-  ModelConfig c = TinyConfig();
+  ModelConfig c = which == 4 ? TinyFamily("qwen3") : TinyConfig();
   if (which == 0) return c;
   c.hidden_size = 64;
   c.intermediate_size = 160;
@@ -55,7 +55,7 @@ TEST_P(MemoryTest, TheEstimateIsAnUpperBoundWithinTwice) {
   EXPECT_GE(2 * used, estimate.activations);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, MemoryTest, testing::Combine(testing::Range(0, 4), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(Shapes, MemoryTest, testing::Combine(testing::Range(0, 5), testing::Bool()));
 
 TEST(Memory, CountsWeightsGradientsAndMoments) {
   const ModelConfig config = TinyConfig();

@@ -2,13 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "kernel/backend.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_families.h"
 
 namespace sputnik {
 namespace {
@@ -101,6 +102,17 @@ TEST_F(OptimizerTest, MuonTakesEachMatrixByItself) {
   }
   EXPECT_GT(matrices, experts);
   EXPECT_EQ(experts, 2 * 8 * 3);
+}
+
+TEST_F(OptimizerTest, BiasesAreNotDecayed) {
+  const ModelConfig config = TinyFamily("llama");
+  Params params(config, DType::kF32, true);
+  for (Param& param : params.list()) std::ranges::fill(param.tensor.span<float>(), 1.f);
+  Optimizer(params, {.weight_decay = 0.5}).Step(machine_, 0.1, 1);  // gradients are zero: only decay can move them
+  for (const Param& param : params.list()) {
+    const bool vector = param.spec.role == ParamRole::kBias || param.spec.role == ParamRole::kGain;
+    for (const float value : param.tensor.span<float>()) ASSERT_EQ(value == 1, vector) << param.spec.name;
+  }
 }
 
 TEST_F(OptimizerTest, WithMuonTheRestGoesByAdamWAtItsOwnRate) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "base/json.h"
 #include "kernel/backend.h"
@@ -96,6 +98,36 @@ TEST_F(RunFolderTest, TheLedgerIsTheCheckpoints) {
   RunFolder run = Open(true);
   EXPECT_EQ(run.checkpoint()->filename(), "step-1");
   EXPECT_EQ(run.ledger().stage("pretrain").trained_tokens, 100);
+}
+
+// What is evaluated after the end of a stage is in no checkpoint, and must not be lost when the run is taken up.
+TEST_F(RunFolderTest, TheLedgerKeepsEvaluationsSinceTheCheckpoint) {
+  {
+    RunFolder run = Open(false);
+    run.ledger().stage("pretrain").trained_tokens = 100;
+    Save(run, 1);
+    run.ledger().stage(kEvaluationPart).generated_tokens = 30;
+    run.SaveLedger();
+  }
+  {
+    RunFolder run = Open(true);
+    EXPECT_EQ(run.ledger().stage("pretrain").trained_tokens, 100);
+    EXPECT_EQ(run.ledger().stage(kEvaluationPart).generated_tokens, 30);
+  }
+  std::ofstream(root_ / "run" / "ledger.json") << "{";
+  RunFolder run = Open(true);
+  EXPECT_EQ(run.ledger().stage("pretrain").trained_tokens, 100) << "the checkpoint's own";
+}
+
+TEST_F(RunFolderTest, SavingIsBookedApartFromTheStage) {
+  RunFolder run = Open(false);
+  run.SetExtraFiles([](const fs::path&) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+  Save(run, 1);
+  const double stage = run.ledger().stage("pretrain").wall_seconds, other = run.ledger().stage(kOtherPart).wall_seconds;
+  EXPECT_GE(other, 0.02);
+  EXPECT_GT(stage, 0);
+  Save(run, 2);
+  EXPECT_GE(run.ledger().stage(kOtherPart).wall_seconds, other + 0.02);
 }
 
 TEST_F(RunFolderTest, EveryCheckpointCarriesTheExtraFiles) {

@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "model/checkpoint.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/power_loss.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -31,7 +32,11 @@ struct Fault {
   int error = 0;
 } fault;
 
-bool Strikes() { return fault.kind != Fault::kNone && --fault.countdown == 0; }
+// Every change of the disk comes through here, before it is made.
+bool Strikes() {
+  if (PowerLoss::watched != nullptr) PowerLoss::watched->Moment();
+  return fault.kind != Fault::kNone && --fault.countdown == 0;
+}
 
 // -1 with errno set if the disk refuses; does not come back if the process dies.
 long OrFault(long (*call)(const void* arguments), const void* arguments) {
@@ -45,11 +50,27 @@ long OrFault(F f) {
   return OrFault([](const void* arguments) { return (*static_cast<const F*>(arguments))(); }, &f);
 }
 
+// Tells the watched disk what a call took away.
+class Removal {
+ public:
+  Removal(int folder, const char* path)
+      : known_(PowerLoss::watched != nullptr && ::fstatat(folder, path, &status_, AT_SYMLINK_NOFOLLOW) == 0) {}
+  long After(long result) const {
+    if (result == 0 && known_) PowerLoss::watched->Gone(status_);
+    return result;
+  }
+
+ private:
+  struct stat status_ {};
+  bool known_;
+};
+
 }  // namespace
 }  // namespace sputnik
 
 // The C library's calls that change the disk, for this whole test program: they do what they always do until a fault
-// is due. Only fsync is left out, as these tests do not cut the power and would wait for it most of the time.
+// is due. Only fsync is left out, as these tests do not cut the power and would wait for it most of the time; what it
+// would have made durable is what tests/train/power_loss_test.cc looks at.
 extern "C" {
 ssize_t write(int fd, const void* data, size_t bytes) {
   if (fd > 2 && sputnik::Strikes()) {
@@ -61,10 +82,19 @@ ssize_t write(int fd, const void* data, size_t bytes) {
   return syscall(SYS_write, fd, data, bytes);
 }
 int fsync(int fd) noexcept(noexcept(::fsync(0))) {
-  return static_cast<int>(sputnik::OrFault([=] { return fcntl(fd, F_GETFD) < 0 ? -1L : 0L; }));
+  return static_cast<int>(sputnik::OrFault([=] {
+    if (fcntl(fd, F_GETFD) < 0) return -1L;
+    if (sputnik::PowerLoss::watched != nullptr) sputnik::PowerLoss::watched->Synced(fd);
+    return 0L;
+  }));
 }
 int rename(const char* from, const char* to) noexcept(noexcept(::rename("", ""))) {
-  return static_cast<int>(sputnik::OrFault([=] { return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0); }));
+  return static_cast<int>(sputnik::OrFault([=] {
+    const sputnik::Removal replaced(AT_FDCWD, to);
+    const long result = replaced.After(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+    if (result == 0 && sputnik::PowerLoss::watched != nullptr) sputnik::PowerLoss::watched->Renamed(to);
+    return result;
+  }));
 }
 int renameat2(int a, const char* from, int b, const char* to, unsigned flags) noexcept {
   return static_cast<int>(sputnik::OrFault([=] { return syscall(SYS_renameat2, a, from, b, to, flags); }));
@@ -73,10 +103,21 @@ int mkdir(const char* path, mode_t mode) noexcept {
   return static_cast<int>(sputnik::OrFault([=] { return syscall(SYS_mkdirat, AT_FDCWD, path, mode); }));
 }
 int unlink(const char* path) noexcept {
-  return static_cast<int>(sputnik::OrFault([=] { return syscall(SYS_unlinkat, AT_FDCWD, path, 0); }));
+  return static_cast<int>(sputnik::OrFault([=] {
+    const sputnik::Removal removed(AT_FDCWD, path);
+    return removed.After(syscall(SYS_unlinkat, AT_FDCWD, path, 0));
+  }));
+}
+int rmdir(const char* path) noexcept { return unlinkat(AT_FDCWD, path, AT_REMOVEDIR); }
+int remove(const char* path) noexcept(noexcept(::remove(""))) {
+  struct stat status {};
+  return unlinkat(AT_FDCWD, path, lstat(path, &status) == 0 && S_ISDIR(status.st_mode) ? AT_REMOVEDIR : 0);
 }
 int unlinkat(int folder, const char* path, int flags) noexcept {
-  return static_cast<int>(sputnik::OrFault([=] { return syscall(SYS_unlinkat, folder, path, flags); }));
+  return static_cast<int>(sputnik::OrFault([=] {
+    const sputnik::Removal removed(folder, path);
+    return removed.After(syscall(SYS_unlinkat, folder, path, flags));
+  }));
 }
 }
 
