@@ -306,7 +306,8 @@ void SaveTrainedTokenizer(const TokenizerJson& trained, const fs::path& folder, 
   fs::create_directories(folder, error);
   if (error) ThrowFailure("{}: cannot create the folder: {}", folder.string(), error.message());
   const SpecialTokenNames names = {if_added(kBosToken), if_added(kEosToken), if_added(kPadToken)};
-  WriteFileAtomically(folder / "tokenizer_config.json", FormatTokenizerConfig(names, OwnChatTemplate(), model_max_length));
+  WriteFileAtomically(folder / "tokenizer_config.json",
+                      FormatTokenizerConfig(names, OwnChatTemplate(), model_max_length));
   WriteFileAtomically(folder / "tokenizer.json", FormatTokenizerJson(trained));
 }
 
