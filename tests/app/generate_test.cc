@@ -198,7 +198,7 @@ TEST(GenerateText, ControlCharactersDoNotReachATerminal) {
   const TemporaryFolder folder;
   MakeParrotFolder(folder.path(), "a\x1b[b");
   EXPECT_EQ(OutputOf({"generate", "--model", folder.path(), "--chat", "--prompt", "x"}), "a\x1b[b\n");
-  Terminal terminal({"generate", "--model", folder.path(), "--chat", "--prompt", "x"});
+  Terminal terminal({"generate", "--quiet", "--model", folder.path(), "--chat", "--prompt", "x"});
   EXPECT_EQ(terminal.Await("b\r\n"), "a[b\r\n");
   EXPECT_EQ(terminal.Wait(), 0);
 }

@@ -138,8 +138,8 @@ TEST_F(InfoTest, MemoryGrowsWithTheContext) {
   const auto difference = [&](const char* form) {
     return large["serve"][form]["cache"].get<int64_t>() - small["serve"][form]["cache"].get<int64_t>();
   };
-  EXPECT_EQ(difference("absorbed"), 1024 * 61 * (512 + 64) * 4);
-  EXPECT_EQ(difference("expanded"), 1024 * 61 * 128 * (192 + 128) * 4);
+  EXPECT_EQ(difference("absorbed"), int64_t{1024} * 61 * (512 + 64) * 4);
+  EXPECT_EQ(difference("expanded"), int64_t{1024} * 61 * 128 * (192 + 128) * 4);
   EXPECT_GT(large["train"]["activations"], small["train"]["activations"]);
   EXPECT_GT(large["train"]["weights"], 4 * 671'026'419'200);
 }
