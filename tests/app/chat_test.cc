@@ -24,7 +24,7 @@ std::string GreedyAnswer(const std::string& model, const Tokenizer& tokenizer, c
 TEST(Chat, AScriptGetsTheAnswersAndNothingElse) {
   const TemporaryFolder folder;
   MakeParrotFolder(folder.path(), "caf\xc3\xa9!");
-  const Outcome outcome = RunProgram({"chat", folder.path()}, "hello\n\n \xe6\x97\xa5\r\nlast");
+  const Outcome outcome = RunProgram({"chat", "--quiet", folder.path()}, "hello\n\n \xe6\x97\xa5\r\nlast");
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.out, "caf\xc3\xa9!\ncaf\xc3\xa9!\ncaf\xc3\xa9!\n") << "blank lines are no messages";
   EXPECT_EQ(outcome.err, "");
