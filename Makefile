@@ -7,7 +7,7 @@ LAUNCHER := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache
 SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.h' '*.cc')
 BUILD = cmake --build build/$(1) --parallel $(JOBS)
 
-.PHONY: all demo test bench fuzz format lint install clean asan tsan help setup
+.PHONY: all demo test bench fuzz format lint install clean asan tsan arm64 help setup
 .DEFAULT_GOAL := all
 
 all: setup build/release/build.ninja     ## build the program: build/release/sputnik
@@ -26,8 +26,8 @@ bench: setup                             ## build and run the benchmarks
 	$(call BUILD,release)
 	for program in build/release/*_bench; do $$program || exit 1; done
 
-asan tsan: %: setup build/%/build.ninja  ## the quick tests under sanitizers (asan: addresses and undefined behaviour)
-	$(call BUILD,$@)
+asan tsan: %: setup build/%/build.ninja  ## the quick tests under sanitizers; asan: addresses and undefined behaviour; tsan: what runs in threads
+	$(call BUILD,$@) --target tests
 	JOBS=$(JOBS) scripts/test.sh build/$@ -L quick
 
 fuzz:                                    ## every fuzz target over RUNS inputs each, under clang and its sanitizers
@@ -36,14 +36,20 @@ fuzz:                                    ## every fuzz target over RUNS inputs e
 	$(call BUILD,fuzz)
 	scripts/fuzz.sh build/fuzz $(RUNS)
 
+# What the self-test hashes are weights after a training run, and the kernels' tests hold NEON to the reference.
+arm64: build/arm64/build.ninja           ## the self-test and the tests of kernels on 64-bit ARM (NEON), under qemu
+	$(call BUILD,arm64) --target tests sputnik
+	qemu-aarch64 -L build/arm64/sysroot build/arm64/sputnik doctor --self-test
+	JOBS=$(JOBS) scripts/test.sh build/arm64 -L quick -E '^Structure|^BrokenHouse'
+
 format:                                  ## format all sources in place
 	scripts/setup.sh lint
 	clang-format -i $(SOURCES)
 
-lint: setup build/release/build.ninja    ## check the format and run the linter
-	scripts/setup.sh lint
+# A build by clang, so that a second one only looks at what has changed.
+lint: setup build/lint/build.ninja       ## check the format, run the linter, and build with clang; no warning passes
 	clang-format --dry-run --Werror $(SOURCES)
-	run-clang-tidy -quiet -p build/release -j $(JOBS) '/(src|tests)/.*\.cc$$'
+	$(call BUILD,lint) -- -k 0
 
 install: all                             ## install into DESTDIR/PREFIX (PREFIX is /usr/local)
 	DESTDIR='$(DESTDIR)' cmake --install build/release --prefix '$(PREFIX)'
@@ -52,10 +58,21 @@ clean:                                   ## remove all that was built
 	rm -rf build
 
 help:                                    ## this list
-	@awk -F '##' '/^[a-z][a-z ]*:.*##/ {sub(/:.*/, "", $$1); printf "%-10s %s\n", $$1, $$2}' Makefile
+	@awk -F '##' '/^[a-z][a-z0-9 ]*:.*##/ {sub(/:.*/, "", $$1); printf "%-10s %s\n", $$1, $$2}' Makefile
 
 setup:
 	@scripts/setup.sh
+
+build/arm64/build.ninja: scripts/setup.sh | setup
+	scripts/setup.sh arm64
+	scripts/setup.sh sysroot arm64 build/arm64/sysroot
+	cmake --preset arm64 $(LAUNCHER)
+
+# A changed list of checks is run over everything.
+build/lint/build.ninja: .clang-tidy tests/.clang-tidy | setup
+	scripts/setup.sh lint
+	rm -rf build/lint
+	cmake --preset lint $(LAUNCHER)
 
 build/%/build.ninja:
 	cmake --preset $* $(LAUNCHER)

@@ -1,18 +1,24 @@
 #!/bin/sh
 # Sees to it that the Debian packages are there which a purpose needs; silent when they are. The only list of packages.
-#   scripts/setup.sh [build] [demo] [bench] [lint] [fuzz]        (default: build demo)
+#   scripts/setup.sh [build] [demo] [bench] [lint] [fuzz] [arm64]        (default: build demo)
+#   scripts/setup.sh sysroot ARCHITECTURE FOLDER        unpacks the libraries for another architecture (scripts/sysroot.sh)
 # Installs what is missing if it may (root, or sudo without a password); else prints the one line to run and fails.
 # SPUTNIK_SKIP_SETUP=1 skips all this, for systems that have the libraries in another way.
 set -eu
 
-build="g++ cmake ninja-build pkg-config libhwy-dev libpcre2-dev libicu-dev libfmt-dev libspdlog-dev nlohmann-json3-dev
-  libtomlplusplus-dev libcli11-dev libssl-dev libgtest-dev"
+libraries="libhwy-dev libpcre2-dev libicu-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev
+  libssl-dev libgtest-dev"
+build="g++ cmake ninja-build pkg-config $libraries"
 demo="fortunes fortunes-min" # 2.5 MB of short texts, under the three-clause BSD licence; each has a part of the files
 bench="libbenchmark-dev libdnnl-dev"
-lint="clang-format clang-tidy"
 fuzz="clang-14 libclang-rt-14-dev llvm-14"
+lint="clang clang-format clang-tidy"
+arm64="g++-12-aarch64-linux-gnu qemu-user"
 
 [ "${SPUTNIK_SKIP_SETUP:-}" != 1 ] || exit 0
+if [ "${1:-}" = sysroot ]; then
+  exec "$(dirname "$0")/sysroot.sh" "$2" "$3" $libraries
+fi
 [ $# -gt 0 ] || set -- build demo
 wanted=""
 for purpose in "$@"; do
@@ -22,7 +28,8 @@ for purpose in "$@"; do
     bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $lint" ;;
     fuzz) wanted="$wanted $fuzz" ;;
-    *) echo "setup.sh: unknown purpose $purpose; there are build, demo, bench, lint, fuzz" >&2; exit 2 ;;
+    arm64) wanted="$wanted $arm64" ;;
+    *) echo "setup.sh: unknown purpose $purpose; there are build, demo, bench, lint, fuzz, arm64" >&2; exit 2 ;;
   esac
 done
 

@@ -170,10 +170,11 @@ ExitCode Talk(Chat& chat, bool person) {
 }  // namespace
 
 ExitCode RunChat(CommandLine& line) {
-  std::string folder, system;
+  std::string folder, adapter, system;
   CompletionFlags flags;
   flags.max_tokens = 1024;
   line.ModelFlag(&folder, true);
+  line.AdapterFlag(&adapter);
   line.Flag("--system TEXT", &system, "what stands before the conversation");
   flags.Declare(line);
   line.Flag("--seed N", &flags.seed, "the same seed and messages give the same answers").minimum = 0;
@@ -187,8 +188,8 @@ ExitCode RunChat(CommandLine& line) {
   if (!line.Parse()) return ExitCode::kOk;
   flags.sampling();  // complains before the model is read
 
-  const ModelFolder model =
-      OpenModelFolder(folder, {.context = flags.max_tokens + 512, .form = AttentionFormOf(flags.attention)});
+  const ModelFolder model = OpenModelFolder(
+      folder, {.context = flags.max_tokens + 512, .form = AttentionFormOf(flags.attention), .adapter = adapter});
   LocalMachine machine(line.global());
   Chat chat(model, machine.machine(), flags);
   chat.conversation().SetSystem(system);

@@ -101,6 +101,10 @@ void CommandLine::ModelFlag(std::string* folder, bool as_argument) {
   if (as_argument) Argument("DIR", &model_argument_, "the same as --model DIR");
 }
 
+void CommandLine::AdapterFlag(std::string* folder) {
+  Flag("--adapter DIR", folder, "LoRA adapter for the model: PEFT's folder, or a run that learnt one");
+}
+
 CommandLine::Declaration* CommandLine::Find(std::string_view name) const {
   for (const auto& declaration : declarations_) {
     const auto& names = declaration->names;

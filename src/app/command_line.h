@@ -45,6 +45,7 @@ class CommandLine {
   }
   // "--model,-m DIR", which must be given; with `as_argument` also as the only argument.
   void ModelFlag(std::string* folder, bool as_argument = false);
+  void AdapterFlag(std::string* folder);  // "--adapter DIR"
 
   void Require(std::string_view name);     // of a flag or argument declared before
   void Example(std::string_view command);  // shown by --help and by errors; there must be one

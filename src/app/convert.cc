@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "train/state.h"
 
@@ -90,8 +91,9 @@ int64_t ParseByteSize(std::string_view text, std::string_view flag) {
 }
 
 ExitCode RunConvert(CommandLine& line) {
-  std::string folder, out, dtype = "kept", size = "5GB";
+  std::string folder, out, dtype = "kept", size = "5GB", adapter_folder;
   line.ModelFlag(&folder, true);
+  line.AdapterFlag(&adapter_folder);
   line.Flag("--out,-o DIR", &out, "the folder to make; it must not exist, or be empty");
   line.Flag("--dtype TYPE", &dtype, "f32, bf16, or kept: each tensor's own, bf16 for eight-bit weights").choices = {
       "kept", "f32", "bf16"};
@@ -103,23 +105,35 @@ ExitCode RunConvert(CommandLine& line) {
       "Tensors keep their names, and their bytes where their type stays; MTP modules are taken along. Eight-bit "
       "weights "
       "are multiplied by their scales. config.json keeps every key that still holds, and the tokenizer's files are "
-      "copied. The new folder appears when it is complete.");
+      "copied. An adapter is merged into the weights. The new folder appears when it is complete.");
   if (!line.Parse()) return ExitCode::kOk;
   const int64_t most_bytes = ParseByteSize(size, "--max-shard-size");
 
-  const StoredModel stored(ResolveModelFolder(folder));
+  const fs::path resolved = ResolveModelFolder(folder);
+  const StoredModel stored(WeightsFolder(resolved));
+  std::unique_ptr<Adapter> adapter;
+  if (IsAdapterFolder(resolved) && !adapter_folder.empty()) {
+    ThrowUsage("{}: is an adapter already; merge one after the other", folder);
+  }
+  if (IsAdapterFolder(resolved)) adapter_folder = resolved.string();
+  if (!adapter_folder.empty()) {
+    adapter = LoadAdapter(ResolveModelFolder(adapter_folder), stored.config(), DType::kF32, false);
+  }
   NewFolder target(out);
   {
     std::optional<Progress> progress;
-    ConvertModel(stored, target.temporary(), TypeNamed(dtype), most_bytes, [&](int64_t done, int64_t total) {
-      constexpr int64_t kMega = 1'000'000;
-      if (line.global().quiet || total < 100 * kMega) return;  // gone before anyone could read it
-      if (!progress) progress.emplace("writing weights, MB", total / kMega);
-      progress->Update(done / kMega, "");
-    });
+    ConvertModel(
+        stored, target.temporary(), TypeNamed(dtype), most_bytes,
+        [&](int64_t done, int64_t total) {
+          constexpr int64_t kMega = 1'000'000;
+          if (line.global().quiet || total < 100 * kMega) return;  // gone before anyone could read it
+          if (!progress) progress.emplace("writing weights, MB", total / kMega);
+          progress->Update(done / kMega, "");
+        },
+        adapter.get());
   }
   for (const char* name : kCompanions) {
-    const fs::path from = stored.folder() / name;
+    const fs::path own = resolved / name, from = fs::is_regular_file(own) ? own : stored.folder() / name;
     if (!fs::is_regular_file(from)) continue;
     WriteFileAtomically(target.temporary() / name, ReadFile(from));
   }

@@ -218,11 +218,12 @@ void EvaluateText(const ModelFolder& model, const Machine& machine, const TextFl
 }  // namespace
 
 ExitCode RunEval(CommandLine& line) {
-  std::string folder;
+  std::string folder, adapter;
   TaskFlags task_flags;
   TextFlags text_flags;
   bool json = false;
   line.ModelFlag(&folder);
+  line.AdapterFlag(&adapter);
   task_flags.Declare(line);
   text_flags.Declare(line);
   line.Flag("--json", &json, "one JSON object per level, as in summary.json, and one for the text");
@@ -253,7 +254,7 @@ ExitCode RunEval(CommandLine& line) {
     levels = task_flags.Resolve(line, *task);
   }
 
-  const ModelFolder model = OpenModelFolder(folder);
+  const ModelFolder model = OpenModelFolder(folder, {.adapter = adapter});
   model.NeedTokenizer("sputnik eval");
   LocalMachine machine(line.global());
   if (of_text) text_flags.Resolve(model.decoder->config());

@@ -94,12 +94,13 @@ class TextPrinter {
 }  // namespace
 
 ExitCode RunGenerate(CommandLine& line) {
-  std::string folder;
+  std::string folder, adapter;
   PromptFlags prompt_flags;
   CompletionFlags flags;
   int64_t samples = 1, top = 0;
   bool json = false, ignore_eos = false;
   line.ModelFlag(&folder);
+  line.AdapterFlag(&adapter);
   prompt_flags.Declare(line);
   flags.Declare(line);
   line.Flag("--seed N", &flags.seed, "the same seed gives the same text").minimum = 0;
@@ -122,8 +123,8 @@ ExitCode RunGenerate(CommandLine& line) {
   if (given != 1) ThrowUsage("sputnik generate: give one of --prompt, --prompt-file and --tokens");
   Request request{.max_tokens = flags.max_tokens, .samples = samples, .sampling = flags.sampling()};
 
-  const ModelFolder model =
-      OpenModelFolder(folder, {.context = flags.max_tokens + 512, .form = AttentionFormOf(flags.attention)});
+  const ModelFolder model = OpenModelFolder(
+      folder, {.context = flags.max_tokens + 512, .form = AttentionFormOf(flags.attention), .adapter = adapter});
   request.prompt = prompt_flags.Read(line, model);
   request.position_seed = request.sampling.seed;
   request.top_logprobs = json ? top : 0;

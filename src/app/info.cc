@@ -5,6 +5,7 @@
 #include "app/output.h"
 #include "app/serving_memory.h"
 #include "base/json.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "model/shard_index.h"
 #include "text/tokenizer.h"
@@ -207,14 +208,16 @@ ExitCode RunInfo(CommandLine& line) {
   fs::path config_path = config_file;
   if (!folder.empty()) {
     const fs::path resolved = ResolveModelFolder(folder);
-    config_path = resolved / "config.json";
+    const fs::path weights_folder = WeightsFolder(resolved);
+    config_path = weights_folder / "config.json";
     about["folder"] = resolved.string();
+    if (IsAdapterFolder(resolved)) about["base"] = weights_folder.string();
     if (fs::exists(resolved / "trainer" / "state.json")) {
       const RunState state = ReadRunState(resolved);
       about["stage"] = state.stage;
       about["step"] = state.global_step;
     }
-    DescribeTokenizer(resolved, about);
+    DescribeTokenizer(fs::exists(resolved / "tokenizer.json") ? resolved : weights_folder, about);
   }
   ModelConfig config = ReadModelConfig(config_path);
   WeightMemory weights;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "engine/request.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "train/memory.h"
 #include "train/state.h"
@@ -43,10 +44,21 @@ std::vector<int32_t> ModelFolder::StopIds() const {
 ModelFolder OpenModelFolder(const fs::path& folder, const ModelUse& use) {
   ModelFolder opened{.path = ResolveModelFolder(folder), .decoder = nullptr, .tokenizer = {}};
   if (opened.path != folder) LogDebug("{} is {}", folder.string(), opened.path.string());
-  StoredModel stored(opened.path);
+  fs::path adapter = IsAdapterFolder(opened.path) ? opened.path : fs::path();
+  if (!use.adapter.empty()) {
+    if (!adapter.empty())
+      ThrowUsage("{}: is an adapter already; --adapter {} cannot be added to it", folder.string(),
+                 use.adapter.string());
+    adapter = ResolveModelFolder(use.adapter);
+    if (!IsAdapterFolder(adapter))
+      ThrowBadInput("{}: no adapter_config.json here; is this an adapter's folder?", adapter.string());
+  }
+  const fs::path base = WeightsFolder(opened.path);
+  StoredModel stored(base);
   const ModelConfig config = stored.config();
-  if (fs::exists(opened.path / "tokenizer.json")) {
-    opened.tokenizer = Tokenizer::Load(opened.path);
+  const fs::path tokenizer_folder = fs::exists(opened.path / "tokenizer.json") ? opened.path : base;
+  if (fs::exists(tokenizer_folder / "tokenizer.json")) {
+    opened.tokenizer = Tokenizer::Load(tokenizer_folder);
     if (opened.tokenizer->vocab_size() > config.vocab_size) {
       ThrowBadInput(
           "{}: the tokenizer has {} ids, but the model only {} (vocab_size in config.json); they do not "
@@ -68,6 +80,7 @@ ModelFolder OpenModelFolder(const fs::path& folder, const ModelUse& use) {
     if (!progress) progress.emplace("reading weights, MB", total / kMega);
     progress->Update(done / kMega, "");
   });
+  if (!adapter.empty()) opened.decoder->SetAdapter(LoadAdapter(adapter, config, DType::kF32, false));
   return opened;
 }
 

@@ -15,7 +15,7 @@
 namespace sputnik {
 
 struct ModelFolder {
-  std::filesystem::path path;  // the folder with config.json
+  std::filesystem::path path;  // the folder with config.json, or with adapter_config.json
   std::unique_ptr<Decoder> decoder;
   std::optional<Tokenizer> tokenizer;  // none in folders that hold weights alone
 
@@ -29,11 +29,12 @@ struct ModelFolder {
 struct ModelUse {
   int64_t context = 2048;  // tokens in the cache
   AttentionForm form = AttentionForm::kExpanded;
+  std::filesystem::path adapter = {};  // folder of one to put on the model; empty: none but the model's own
 };
 
-// A run folder (its newest checkpoint), a checkpoint, or a Hugging Face folder. Says on the log what memory it needs,
-// and shows how far it is read. Throws Error (bad input) for a broken one, and for a tokenizer with more ids than the
-// model has; Error (usage) for one that does not fit into memory.
+// A run folder (its newest checkpoint), a checkpoint, a Hugging Face folder, or an adapter's, which names its model.
+// Says on the log what memory it needs, and shows how far it is read. Throws Error (bad input) for a broken one, and
+// for a tokenizer with more ids than the model has; Error (usage) for one that does not fit into memory.
 ModelFolder OpenModelFolder(const std::filesystem::path& folder, const ModelUse& use = {});
 
 // The tokenizer of such a folder, or of one that holds a tokenizer alone (or its tokenizer.json); no weights are read.

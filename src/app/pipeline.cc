@@ -2,18 +2,19 @@
 
 #include <algorithm>
 
+#include "app/adapter_start.h"
 #include "app/report.h"
 #include "app/sft_samples.h"
+#include "app/windows.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "base/stop_signal.h"
 #include "data/loader.h"
-#include "data/positions.h"
 #include "eval/bits.h"
 #include "kernel/backend.h"
 #include "kernel/peak.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 #include "rl/loop.h"
 #include "text/bpe_train.h"
@@ -34,40 +35,6 @@ std::vector<fs::path> Paths(const std::vector<std::string>& names) { return {nam
 
 SplitOptions HowToSplit(const DataConfig& data) {
   return {.source = {.percent_separated = data.percent_separated}, .held_out_fraction = data.held_out_fraction};
-}
-
-// A pretraining batch in windows' worth of micro-batches.
-std::vector<Batch> SplitWindows(const Batch& batch, int64_t micro_batch_tokens) {
-  if (batch.tokens() <= micro_batch_tokens) return {batch};
-  std::vector<Batch> parts;
-  Batch part;
-  const auto flush = [&] {
-    if (part.tokens() > 0) parts.push_back(std::exchange(part, {}));
-  };
-  for (size_t s = 0; s + 1 < batch.sequence_start.size(); ++s) {
-    const int32_t begin = batch.sequence_start[s], end = batch.sequence_start[s + 1];
-    if (part.tokens() + end - begin > micro_batch_tokens) flush();
-    if (part.sequence_start.empty()) part.sequence_start.push_back(0);
-    const auto copy = [&](const auto& from, auto& to) {
-      to.insert(to.end(), from.begin() + begin, from.begin() + end);
-    };
-    copy(batch.ids, part.ids);
-    copy(batch.positions, part.positions);
-    copy(batch.targets, part.targets);
-    copy(batch.weights, part.weights);
-    part.sequence_start.push_back(static_cast<int32_t>(part.ids.size()));
-  }
-  flush();
-  return parts;
-}
-
-void RandomiseWindows(Batch& batch, const ModelConfig& model, uint64_t seed, int64_t step) {
-  for (size_t s = 0; s + 1 < batch.sequence_start.size(); ++s) {
-    const int32_t begin = batch.sequence_start[s], end = batch.sequence_start[s + 1];
-    const std::vector<int32_t> drawn =
-        RandomPositions(end - begin, model.position_range, seed, HashCombine(static_cast<uint64_t>(step), s));
-    std::copy(drawn.begin(), drawn.end(), batch.positions.begin() + begin);
-  }
 }
 
 // What would only come out hours into the run: tasks that don't exist, levels that they don't have, files that are
@@ -95,6 +62,7 @@ Recipe Checked(Recipe recipe) {
   ModelConfig config = recipe.model;
   if (config.vocab_size == 0) config.vocab_size = std::max<int64_t>(recipe.tokenizer.vocab_size, 1);
   config.Validate("recipe, section model");
+  if (recipe.lora.adapter.rank > 0) FindModules(config, recipe.lora.adapter.targets);
   return recipe;
 }
 
@@ -137,7 +105,10 @@ void Pipeline::PrepareTokenizer() {
   if (!run_.checkpoint() || !fs::exists(folder / "tokenizer.json")) {
     fs::create_directories(folder);
     std::string from = recipe_.tokenizer.from;
-    if (from.empty() && !recipe_.run.from.empty()) from = ResolveModelFolder(recipe_.run.from).string();
+    if (from.empty() && !recipe_.run.from.empty()) {
+      const fs::path start = ResolveModelFolder(recipe_.run.from);
+      from = (fs::exists(start / "tokenizer.json") ? start : WeightsFolder(start)).string();
+    }
     if (!from.empty()) {
       Tokenizer::Load(from).SaveTo(folder);
     } else {
@@ -171,15 +142,42 @@ void Pipeline::PrepareText() {
   if (fs::exists(held_out)) held_out_text_ = Shard::Open(held_out, tokenizer_->hash());
 }
 
+bool Pipeline::PretrainingIsAhead() const {
+  if (!recipe_.HasStage("pretrain")) return false;
+  return state_.stage.empty() || (state_.stage == "pretrain" && !state_.stage_done);
+}
+
+void Pipeline::StartWeightsAt(const fs::path& folder) {
+  StoredModel stored(folder);
+  const TrainConfig& train = recipe_.HasStage("pretrain") ? recipe_.pretrain.train
+                             : recipe_.HasStage("sft")    ? recipe_.sft.train
+                                                          : recipe_.improve.train;
+  CheckTrainingMemory(stored.config(), recipe_.pretrain.optimizer, train, AvailableMemory());
+  decoder_ = LoadModel(std::move(stored), true);
+}
+
+void Pipeline::StartAdapterAt(const fs::path& folder) {
+  const TrainConfig& train = recipe_.HasStage("sft") ? recipe_.sft.train : recipe_.improve.train;
+  decoder_ = StartAdapter(recipe_.lora, folder, train, static_cast<uint64_t>(recipe_.run.seed));
+}
+
+// With an adapter the recipe's section lora says how it learns.
+OptimizerConfig Pipeline::OptimizerFor(OptimizerConfig config) const {
+  if (decoder_->adapter() != nullptr) config.optimizer = recipe_.lora.optimizer;
+  return config;
+}
+
 void Pipeline::MakeModel() {
   if (run_.checkpoint() || !recipe_.run.from.empty()) {
     const fs::path folder = run_.checkpoint() ? *run_.checkpoint() : ResolveModelFolder(recipe_.run.from);
-    StoredModel stored(folder);
-    const TrainConfig& train = recipe_.HasStage("pretrain") ? recipe_.pretrain.train
-                               : recipe_.HasStage("sft")    ? recipe_.sft.train
-                                                            : recipe_.improve.train;
-    CheckTrainingMemory(stored.config(), recipe_.pretrain.optimizer, train, AvailableMemory());
-    decoder_ = LoadModel(std::move(stored), true);
+    if (IsAdapterFolder(folder) && !run_.checkpoint() && !recipe_.lora.from.empty()) {
+      ThrowUsage("{}: is an adapter already; {} cannot be added to it", folder.string(), recipe_.lora.from);
+    }
+    if (IsAdapterFolder(folder) || (recipe_.lora.on() && !PretrainingIsAhead())) {
+      StartAdapterAt(folder);
+    } else {
+      StartWeightsAt(folder);
+    }
     LogInfo("going on from {}", folder.string());
   } else {
     ModelConfig config = recipe_.model;
@@ -275,13 +273,14 @@ void Pipeline::QuickAccuracy(const Task& task, RunFolder& run, MetricsLine& line
 }
 
 StageResult Pipeline::Sft(RunFolder& run, const std::string& name, const SftConfig& config, const RunState& start) {
-  Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
+  const OptimizerConfig optimizer = OptimizerFor(config.optimizer);
+  Trainer trainer(*decoder_, machine(), optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const auto seed = static_cast<uint64_t>(recipe_.run.seed);
   StageInputs inputs{.name = name,
                      .first_global_step = start.global_step - start.stage_step,
                      .train = config.train,
-                     .optimizer = config.optimizer,
+                     .optimizer = optimizer,
                      .batches = {},
                      .evaluate = {}};
   std::unique_ptr<Task> task;
@@ -305,17 +304,18 @@ fs::path Pipeline::ImproveStart() const {
 
 StageResult Pipeline::Improve(RunFolder& run, const std::string& name, const ImproveConfig& config,
                               const RunState& start) {
-  Trainer trainer(*decoder_, machine(), config.optimizer, ArenaLimit());
+  const OptimizerConfig optimizer = OptimizerFor(config.optimizer);
+  Trainer trainer(*decoder_, machine(), optimizer, ArenaLimit());
   if (start.stage_step > 0) trainer.optimizer().Load(*run.checkpoint() / "trainer" / "optimizer.safetensors");
   const std::unique_ptr<Task> task = MakeTask(config.task, recipe_.task);
   std::unique_ptr<Decoder> reference;
-  if (config.rl.kl_weight > 0) reference = LoadModel(ImproveStart(), false);
+  if (config.rl.kl_weight > 0) reference = LoadForward(ImproveStart());
   const ImproveInputs inputs{.name = name,
                              .first_global_step = start.global_step - start.stage_step,
                              .seed = static_cast<uint64_t>(recipe_.run.seed),
                              .rl = config.rl,
                              .train = config.train,
-                             .optimizer = config.optimizer,
+                             .optimizer = optimizer,
                              .tokenizer = *tokenizer_,
                              .task = *task,
                              .reference = reference.get(),
@@ -333,6 +333,10 @@ bool Pipeline::RunStageNamed(const std::string& name) {
     start.global_step = state_.global_step;
   }
   start.stage_done = false;
+  if (name != "pretrain" && recipe_.lora.on() && decoder_->adapter() == nullptr) {
+    decoder_.reset();  // its weights, gradients and all, are on the disk
+    StartAdapterAt(*run_.checkpoint());
+  }
   StageResult result;
   if (name == "pretrain") result = Pretrain(run_, start);
   if (name == "sft") result = Sft(run_, name, recipe_.sft, start);
@@ -388,7 +392,12 @@ bool Pipeline::RunControl(const std::string& name) {
   run.SetExtraFiles([this](const fs::path& checkpoint) { tokenizer_->SaveTo(checkpoint); });
   RunState start;
   if (run.checkpoint()) start = run.resumed();
-  LoadWeights(run.checkpoint() ? *run.checkpoint() : ImproveStart(), *decoder_);
+  const fs::path from = run.checkpoint() ? *run.checkpoint() : ImproveStart();
+  if (decoder_->adapter() != nullptr) {
+    StartAdapterAt(from);
+  } else {
+    LoadWeights(from, *decoder_);
+  }
   LogInfo("control: {}", name);
   StageResult result{.state = start};
   ImproveConfig improve = recipe_.improve;

@@ -31,6 +31,10 @@ class Pipeline {
   void PrepareTokenizer();
   void PrepareText();
   void MakeModel();
+  bool PretrainingIsAhead() const;
+  void StartWeightsAt(const std::filesystem::path& folder);  // all of which learn
+  void StartAdapterAt(const std::filesystem::path& folder);  // with an adapter that learns
+  OptimizerConfig OptimizerFor(OptimizerConfig config) const;
 
   // Runs one stage unless the run is past it. False: stopped.
   bool RunStageNamed(const std::string& name);

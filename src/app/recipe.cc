@@ -81,6 +81,12 @@ void ImproveConfig::ListFields(Fields& f) {
   optimizer.ListFields(f);
 }
 
+void LoraConfig::ListFields(Fields& f) {
+  adapter.ListFields(f);
+  f.Add("from", &from, "adapter to go on from, PEFT's folder or a run; its rank and targets are kept");
+  f.Add("optimizer", &optimizer, "adamw or muon, of the adapter").choices = {"adamw", "muon"};
+}
+
 void EvalConfig::ListFields(Fields& f) {
   f.Add("lowest_level", &lowest_level, "levels to evaluate, from").minimum = 1;
   f.Add("highest_level", &highest_level, "to").minimum = 1;
@@ -120,6 +126,7 @@ std::vector<Section> Recipe::Sections() {
   add("pretrain", pretrain);
   add("sft", sft);
   add("improve", improve);
+  add("lora", lora);
   add("task", task);
   add("eval", eval);
   add("controls", controls);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "rl/config.h"
 #include "task/registry.h"
@@ -63,6 +64,15 @@ struct ImproveConfig {
   void ListFields(Fields& fields);
 };
 
+// What `sft` and `improve` learn instead of the weights: an adapter on them.
+struct LoraConfig {
+  AdapterConfig adapter;
+  std::string from;                 // an adapter's folder to go on from; empty: a new one
+  std::string optimizer = "adamw";  // whatever the stages' own says
+  bool on() const { return adapter.rank > 0 || !from.empty(); }
+  void ListFields(Fields& fields);
+};
+
 struct EvalConfig {
   int64_t lowest_level = 1, highest_level = 8, problems = 200, samples = 16, max_tokens = 64;
   double temperature = 1;
@@ -86,6 +96,7 @@ struct Recipe {
   PretrainConfig pretrain;
   SftConfig sft;
   ImproveConfig improve;
+  LoraConfig lora;
   TaskOptions task;
   EvalConfig eval;
   ControlsConfig controls;

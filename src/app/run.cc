@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct RunFlags {
-  std::string recipe, out, model;
+  std::string recipe, out, model, adapter;
   std::vector<std::string> assignments;
   bool resume = false, dry_run = false;
 };
@@ -32,6 +32,7 @@ ExitCode Run(const CommandLine& line, const RunFlags& flags, const std::vector<s
   std::vector<std::string> assignments = flags.assignments;
   if (!stages.empty()) assignments.push_back(fmt::format("run.stages=[\"{}\"]", stages.front()));
   if (!flags.model.empty()) assignments.push_back("run.from=" + flags.model);
+  if (!flags.adapter.empty()) assignments.push_back("lora.from=" + flags.adapter);
   if (line.Given("--threads")) assignments.push_back(fmt::format("run.threads={}", line.global().threads));
   if (line.Given("--machine")) assignments.push_back("run.machine=" + line.global().machine);
   Recipe recipe = ReadRecipe(flags.recipe, assignments);
@@ -72,6 +73,7 @@ ExitCode RunSft(CommandLine& line) {
   RunFlags flags;
   DeclareFlags(line, flags);
   line.ModelFlag(&flags.model);
+  line.AdapterFlag(&flags.adapter);
   line.Example("sputnik sft recipes/demo.toml --model runs/mine --set sft.conversations=chats.jsonl --out runs/tuned");
   return line.Parse() ? Run(line, flags, {"sft"}) : ExitCode::kOk;
 }
@@ -80,6 +82,7 @@ ExitCode RunImprove(CommandLine& line) {
   RunFlags flags;
   DeclareFlags(line, flags);
   line.ModelFlag(&flags.model);
+  line.AdapterFlag(&flags.adapter);
   line.Example("sputnik improve recipes/demo.toml --model runs/tuned --out runs/improved");
   return line.Parse() ? Run(line, flags, {"improve"}) : ExitCode::kOk;
 }

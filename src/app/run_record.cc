@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "model/adapter_file.h"
 #include "model/config.h"
 #include "model/param.h"
 #include "train/ledger.h"
@@ -175,9 +176,10 @@ void ReadSamples(const fs::path& path, std::vector<SampleRecord>& samples) {
 // Every checkpoint of a run has the same shape; the first that can be read will do.
 std::optional<ShapeRecord> ReadShape(const fs::path& checkpoints) {
   for (const fs::path& checkpoint : SortedEntries(checkpoints)) {
-    if (!fs::exists(checkpoint / "config.json")) continue;
     try {
-      const ModelConfig config = ReadModelConfig(checkpoint / "config.json");
+      const fs::path folder = WeightsFolder(checkpoint);
+      if (!fs::exists(folder / "config.json")) continue;
+      const ModelConfig config = ReadModelConfig(folder / "config.json");
       const ParamCounts counts = CountParams(config);
       ShapeRecord shape{.parameters = counts.total,
                         .active_parameters = counts.active,

@@ -124,10 +124,11 @@ void Scorer::ScoreChunk(std::span<const int32_t> tokens, int64_t begin, int64_t 
 }
 
 ExitCode RunScore(CommandLine& line) {
-  std::string folder, file, attention = "expanded";
+  std::string folder, adapter, file, attention = "expanded";
   int64_t top = 0;
   bool bos = false, json = false;
   line.ModelFlag(&folder);
+  line.AdapterFlag(&adapter);
   Field& top_field = line.Flag("--top N", &top, "report the N likeliest tokens in each place, too");
   top_field.minimum = 0;
   top_field.maximum = static_cast<double>(kMostTopLogprobs);
@@ -144,7 +145,8 @@ ExitCode RunScore(CommandLine& line) {
   if (!line.Parse()) return ExitCode::kOk;
 
   LineReader reader(file);
-  const ModelFolder model = OpenModelFolder(folder, {.context = kChunk, .form = AttentionFormOf(attention)});
+  const ModelFolder model =
+      OpenModelFolder(folder, {.context = kChunk, .form = AttentionFormOf(attention), .adapter = adapter});
   LocalMachine machine(line.global());
   const ModelConfig& config = model.decoder->config();
   Scorer scorer(*model.decoder, machine.machine(), AttentionFormOf(attention));

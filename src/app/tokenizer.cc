@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "data/source.h"
 #include "text/bpe_train.h"
+#include "text/unicode.h"
 
 namespace sputnik {
 
@@ -60,10 +61,13 @@ ExitCode RunTokenizerTrain(CommandLine& line) {
 
 ExitCode RunTokenizerEncode(CommandLine& line) {
   std::string model, file;
-  bool special = false;
+  bool special = false, complete = false, json = false;
   line.ModelFlag(&model);
   line.Flag("--special", &special,
             "special tokens written in the text become their ids; otherwise they are plain text");
+  line.Flag("--complete", &complete,
+            "with what the tokenizer's files put around a whole text, such as its first token");
+  line.Flag("--json", &json, "each line is a JSON string, which may hold line breaks");
   line.Argument("FILE", &file, "text; standard input if it is left out or \"-\"");
   line.Require("--model");
   line.Example("echo 'Hello there' | sputnik tokenizer encode --model runs/demo");
@@ -74,8 +78,15 @@ ExitCode RunTokenizerEncode(CommandLine& line) {
   LineReader reader(file);
   std::string text, out;
   while (reader.Next(&text) == LineReader::Result::kLine) {
+    if (json) {
+      const Json string = ParseJson(text, reader.source());
+      if (!string.is_string()) ThrowBadInput("{}: expected a JSON string", reader.source());
+      text = string.get<std::string>();
+    }
     out.clear();
-    for (const int32_t id : tokenizer.Encode(text, special)) {
+    std::vector<int32_t> ids = tokenizer.Encode(text, special);
+    if (complete) ids = tokenizer.Complete(std::move(ids));
+    for (const int32_t id : ids) {
       if (!out.empty()) out += ',';
       out += std::to_string(id);
     }
@@ -86,9 +97,10 @@ ExitCode RunTokenizerEncode(CommandLine& line) {
 
 ExitCode RunTokenizerDecode(CommandLine& line) {
   std::string model, file;
-  bool skip_special = false;
+  bool skip_special = false, as_json = false;
   line.ModelFlag(&model);
   line.Flag("--skip-special", &skip_special, "leave special tokens out");
+  line.Flag("--json", &as_json, "print each text as a JSON string, with U+FFFD for bytes that are no characters");
   line.Argument("FILE", &file, "JSON arrays of ids, one per line; standard input if it is left out or \"-\"");
   line.Require("--model");
   line.Example("echo '[72, 101, 108]' | sputnik tokenizer decode --model runs/demo");
@@ -105,7 +117,8 @@ ExitCode RunTokenizerDecode(CommandLine& line) {
                       tokenizer.vocab_size() - 1);
       }
     }
-    Print(tokenizer.Decode(ids, skip_special) + "\n");
+    const std::string text = tokenizer.Decode(ids, skip_special);
+    Print((as_json ? Json(ReplaceInvalidUtf8(text)).dump() : text) + "\n");
   }
   return ExitCode::kOk;
 }

@@ -98,7 +98,7 @@ struct RopeArgs {
 
 // ---- pointwise
 // ------------------------------------------------------------------------------------------------------- add:  y = a +
-// b (b_stride 0: one row for all)          add_to: y += a (b unused)          copy: y = a
+// b (b_stride 0: one row for all)          add_to: y += scale · a, fused (b unused)          copy: y = a
 struct AddArgs {
   DType dtype = DType::kF32;
   int64_t rows = 0, columns = 0;
@@ -108,6 +108,7 @@ struct AddArgs {
   int64_t b_stride = 0;
   void* y = nullptr;
   int64_t y_stride = 0;
+  double scale = 1;  // of add_to
 };
 // y = silu(gate) · up, silu(g) = g / (1 + exp(-g)).
 struct SwigluArgs {

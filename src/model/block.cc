@@ -12,89 +12,124 @@
 namespace sputnik {
 namespace {
 
-FfnWeights CollectFfn(const ModelConfig& config, const Params& params, const std::string& prefix) {
-  FfnWeights w;
-  w.gate_up = params.Join({prefix + "gate_proj.weight", prefix + "up_proj.weight"});
-  w.down = params.Get(prefix + "down_proj.weight");
-  if (config.mlp_bias) {
-    w.gate_bias = params.Get(prefix + "gate_proj.bias");
-    w.up_bias = params.Get(prefix + "up_proj.bias");
-    w.down_bias = params.Get(prefix + "down_proj.bias");
+// What lies below one prefix.
+struct Source {
+  const Params& params;
+  const Adapter* adapter;
+  std::string prefix;
+
+  Source Below(const std::string& name) const { return {params, adapter, prefix + name + "."}; }
+  Tensor Get(const std::string& name, bool present = true) const {
+    return present ? params.Get(prefix + name) : Tensor();
   }
-  return w;
+  std::optional<LowRank> Added(const std::string& name) const {
+    return adapter == nullptr ? std::nullopt : adapter->Find(prefix + name);
+  }
+  // Linear layers that read the same input.
+  Projection Linear(const std::vector<std::string>& names) const {
+    std::vector<std::string> weights;
+    for (const std::string& name : names) weights.push_back(prefix + name + ".weight");
+    Projection w(params.Join(weights));
+    int64_t first = 0;
+    for (const std::string& name : names) {
+      if (const auto added = Added(name)) w.additions.push_back({first, *added});
+      first += params.Get(prefix + name + ".weight").size(0);
+    }
+    return w;
+  }
+};
+
+FfnWeights CollectFfn(const ModelConfig& config, const Source& source) {
+  return {.gate_up = source.Linear({"gate_proj", "up_proj"}),
+          .down = source.Linear({"down_proj"}),
+          .gate_bias = source.Get("gate_proj.bias", config.mlp_bias),
+          .up_bias = source.Get("up_proj.bias", config.mlp_bias),
+          .down_bias = source.Get("down_proj.bias", config.mlp_bias)};
 }
 
-GqaWeights CollectGqa(const ModelConfig& config, const Params& params, const std::string& prefix) {
-  const auto get = [&](const char* name, bool present) { return present ? params.Get(prefix + name) : Tensor(); };
-  return {.q = get("q_proj.weight", true),
-          .k = get("k_proj.weight", true),
-          .v = get("v_proj.weight", true),
-          .o = get("o_proj.weight", true),
-          .q_bias = get("q_proj.bias", config.HasQkvBias()),
-          .k_bias = get("k_proj.bias", config.HasQkvBias()),
-          .v_bias = get("v_proj.bias", config.HasQkvBias()),
-          .o_bias = get("o_proj.bias", config.attention_bias),
-          .q_norm = get("q_norm.weight", config.HasHeadNorms()),
-          .k_norm = get("k_norm.weight", config.HasHeadNorms())};
+GqaWeights CollectGqa(const ModelConfig& config, const Source& source) {
+  return {.q = source.Linear({"q_proj"}),
+          .k = source.Linear({"k_proj"}),
+          .v = source.Linear({"v_proj"}),
+          .o = source.Linear({"o_proj"}),
+          .q_bias = source.Get("q_proj.bias", config.HasQkvBias()),
+          .k_bias = source.Get("k_proj.bias", config.HasQkvBias()),
+          .v_bias = source.Get("v_proj.bias", config.HasQkvBias()),
+          .o_bias = source.Get("o_proj.bias", config.attention_bias),
+          .q_norm = source.Get("q_norm.weight", config.HasHeadNorms()),
+          .k_norm = source.Get("k_norm.weight", config.HasHeadNorms())};
 }
 
-MlaWeights CollectMla(const ModelConfig& config, const Params& params, const std::string& prefix) {
-  MlaWeights w;
+MlaWeights CollectMla(const ModelConfig& config, const Source& source) {
   const bool compressed = config.q_lora_rank > 0;
-  w.input_projection =
-      params.Join({prefix + (compressed ? "q_a_proj.weight" : "q_proj.weight"), prefix + "kv_a_proj_with_mqa.weight"});
-  if (compressed) {
-    w.q_a_norm = params.Get(prefix + "q_a_layernorm.weight");
-    w.q_b = params.Get(prefix + "q_b_proj.weight");
-  }
-  w.kv_a_norm = params.Get(prefix + "kv_a_layernorm.weight");
-  w.kv_b = params.Get(prefix + "kv_b_proj.weight");
-  w.o = params.Get(prefix + "o_proj.weight");
+  MlaWeights w;
+  w.input_projection = source.Linear({compressed ? "q_a_proj" : "q_proj", "kv_a_proj_with_mqa"});
+  w.q_a_norm = source.Get("q_a_layernorm.weight", compressed);
+  if (compressed) w.q_b = source.Linear({"q_b_proj"});
+  w.kv_a_norm = source.Get("kv_a_layernorm.weight");
+  w.kv_b = source.Linear({"kv_b_proj"});
+  w.o = source.Linear({"o_proj"});
   return w;
 }
 
-MoeWeights CollectMoe(const ModelConfig& config, const Params& params, const std::string& prefix) {
-  MoeWeights w;
-  w.gate = params.Get(prefix + "gate.weight");
-  if (config.HasRouterBias()) w.bias = params.Get(prefix + "gate.e_score_correction_bias");
-  if (config.n_shared_experts > 0) w.shared = CollectFfn(config, params, prefix + "shared_experts.");
-  std::vector<FfnWeights> experts;
-  size_t parts = 1;  // of which all experts' have as many
-  for (int64_t expert = 0; expert < config.n_routed_experts; ++expert) {
-    experts.push_back(CollectFfn(config, params, fmt::format("{}experts.{}.", prefix, expert)));
-    parts = std::max(parts, experts.back().gate_up.size());
-  }
-  w.gate_up.resize(parts);
-  for (const FfnWeights& expert : experts) {
-    w.down.push_back(expert.down);
-    const int64_t width = expert.down.size(1);
+// The same layer of all experts. Where one of them lies apart in memory, all are seen as if they did.
+ExpertProjection JoinExperts(const std::vector<Projection>& experts, int64_t part_outputs) {
+  ExpertProjection joined;
+  size_t parts = 1;
+  for (const Projection& expert : experts) parts = std::max(parts, expert.parts.size());
+  joined.parts.resize(parts);
+  for (const Projection& expert : experts) {
     for (size_t part = 0; part < parts; ++part) {
-      const bool whole = expert.gate_up.size() == parts;
+      const bool whole = expert.parts.size() == parts;
       const auto number = static_cast<int64_t>(part);
-      w.gate_up[part].push_back(whole ? expert.gate_up[part] : expert.gate_up[0].Slice(0, number * width, width));
+      joined.parts[part].push_back(whole ? expert.parts[part]
+                                         : expert.parts[0].Slice(0, number * part_outputs, part_outputs));
     }
   }
+  // An adapter is on all experts or on none.
+  for (size_t i = 0; i < experts[0].additions.size(); ++i) {
+    auto& addition = joined.additions.emplace_back();
+    addition.first = experts[0].additions[i].first;
+    for (const Projection& expert : experts) addition.experts.push_back(expert.additions[i].w);
+  }
+  return joined;
+}
+
+MoeWeights CollectMoe(const ModelConfig& config, const Source& source) {
+  MoeWeights w;
+  w.gate = source.Linear({"gate"});
+  w.bias = source.Get("gate.e_score_correction_bias", config.HasRouterBias());
+  if (config.n_shared_experts > 0) w.shared = CollectFfn(config, source.Below("shared_experts"));
+  std::vector<Projection> gate_up, down;
+  for (int64_t expert = 0; expert < config.n_routed_experts; ++expert) {
+    FfnWeights ffn = CollectFfn(config, source.Below(fmt::format("experts.{}", expert)));
+    gate_up.push_back(std::move(ffn.gate_up));
+    down.push_back(std::move(ffn.down));
+  }
+  w.gate_up = JoinExperts(gate_up, down[0].inputs());
+  w.down = JoinExperts(down, down[0].outputs());
   return w;
 }
 
 }  // namespace
 
-BlockWeights CollectBlock(const ModelConfig& config, const Params& params, int64_t layer, bool has_moe) {
-  const std::string prefix = fmt::format("model.layers.{}.", layer);
+BlockWeights CollectBlock(const ModelConfig& config, const Params& params, int64_t layer, bool has_moe,
+                          const Adapter* adapter) {
+  const Source source{params, adapter, fmt::format("model.layers.{}.", layer)};
   BlockWeights w;
   w.layer = layer;
-  w.attention_norm = params.Get(prefix + "input_layernorm.weight");
-  w.ffn_norm = params.Get(prefix + "post_attention_layernorm.weight");
+  w.attention_norm = source.Get("input_layernorm.weight");
+  w.ffn_norm = source.Get("post_attention_layernorm.weight");
   if (config.HasLatentAttention()) {
-    w.mla = CollectMla(config, params, prefix + "self_attn.");
+    w.mla = CollectMla(config, source.Below("self_attn"));
   } else {
-    w.gqa = CollectGqa(config, params, prefix + "self_attn.");
+    w.gqa = CollectGqa(config, source.Below("self_attn"));
   }
   w.has_moe = has_moe;
   if (has_moe) {
-    w.moe = CollectMoe(config, params, prefix + "mlp.");
+    w.moe = CollectMoe(config, source.Below("mlp"));
   } else {
-    w.ffn = CollectFfn(config, params, prefix + "mlp.");
+    w.ffn = CollectFfn(config, source.Below("mlp"));
   }
   return w;
 }

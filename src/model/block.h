@@ -3,9 +3,11 @@
 
 #include <vector>
 
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
 #include "model/param.h"
+#include "model/projection.h"
 #include "op/attention.h"
 #include "op/moe.h"
 #include "op/pass.h"
@@ -26,28 +28,30 @@ struct ForwardContext {
 };
 
 struct MlaWeights {
-  std::vector<Tensor> input_projection;  // [q_proj or q_a_proj | kv_a_proj_with_mqa], joined
-  Tensor q_a_norm, q_b;                  // with query compression only
-  Tensor kv_a_norm, kv_b, o;
+  Projection input_projection;  // [q_proj or q_a_proj | kv_a_proj_with_mqa]
+  Tensor q_a_norm;              // with query compression only, as q_b
+  Projection q_b;
+  Tensor kv_a_norm;
+  Projection kv_b, o;
 };
 
 struct GqaWeights {
-  Tensor q, k, v, o;
+  Projection q, k, v, o;
   Tensor q_bias, k_bias, v_bias, o_bias;  // undefined: none
   Tensor q_norm, k_norm;                  // of each head; undefined: none
 };
 
 struct FfnWeights {
-  std::vector<Tensor> gate_up;                          // [2·width, d], joined
-  Tensor down;                                          // [d, width]
+  Projection gate_up;                                   // [2·width, d]
+  Projection down;                                      // [d, width]
   Tensor gate_bias = {}, up_bias = {}, down_bias = {};  // undefined: none
 };
 
 struct MoeWeights {
-  Tensor gate, bias;                         // bias float32, or undefined
-  FfnWeights shared;                         // undefined tensors: no shared experts
-  std::vector<std::vector<Tensor>> gate_up;  // per expert: one list of joined ones, or gates and ups apart
-  std::vector<Tensor> down;
+  Projection gate;
+  Tensor bias;        // float32, or undefined
+  FfnWeights shared;  // undefined: no shared experts
+  ExpertProjection gate_up, down;
 };
 
 struct BlockWeights {
@@ -60,7 +64,9 @@ struct BlockWeights {
   MoeWeights moe;
 };
 
-BlockWeights CollectBlock(const ModelConfig& config, const Params& params, int64_t layer, bool has_moe);
+// With the additions of an adapter, if there is one.
+BlockWeights CollectBlock(const ModelConfig& config, const Params& params, int64_t layer, bool has_moe,
+                          const Adapter* adapter = nullptr);
 
 Tensor Block(Pass& pass, const ModelConfig& config, const BlockWeights& weights, const ForwardContext& context,
              const Tensor& x);

@@ -86,12 +86,14 @@ DType TypeOfBias(const Param& param) {
   return param.stored == DType::kBF16 && holds ? DType::kBF16 : DType::kF32;
 }
 
-void Produce(const StoredTensor& from, const StoredTensor* scales, DType dtype, const DataSink& sink) {
-  if (from.dtype == dtype) return sink(from.data);
+void Produce(const StoredTensor& from, const StoredTensor* scales, DType dtype, const DataSink& sink,
+             const std::optional<LowRank>& added = {}) {
+  if (from.dtype == dtype && !added) return sink(from.data);
   std::vector<float> piece(static_cast<size_t>(std::min(kPiece, from.elements())));
   InPieces(from.elements(), [&](int64_t begin, int64_t count) {
     const std::span<float> values(piece.data(), static_cast<size_t>(count));
     Widen(from, scales, begin, values);
+    if (added) AddProduct(*added, begin, values);
     Emit(values, dtype, sink);
   });
 }
@@ -169,7 +171,7 @@ void SaveModel(const fs::path& folder, const Decoder& decoder, const SaveOptions
 }
 
 void ConvertModel(const StoredModel& stored, const fs::path& folder, std::optional<DType> dtype, int64_t most_bytes,
-                  const ByteProgress& progress) {
+                  const ByteProgress& progress, const Adapter* adapter) {
   std::set<std::string> biases;
   for (const ParamSpec& spec : ListParams(stored.config())) {
     if (spec.role == ParamRole::kRouterBias) biases.insert(spec.name);
@@ -187,7 +189,11 @@ void ConvertModel(const StoredModel& stored, const fs::path& folder, std::option
       folder, tensors, most_bytes,
       [&](size_t i, const DataSink& sink) {
         const std::string& name = tensors[i].name;
-        Produce(stored.Get(name), stored.ScalesOf(name), tensors[i].dtype, sink);
+        std::optional<LowRank> added;
+        if (adapter != nullptr && name.ends_with(".weight")) {
+          added = adapter->Find(name.substr(0, name.size() - std::string_view(".weight").size()));
+        }
+        Produce(stored.Get(name), stored.ScalesOf(name), tensors[i].dtype, sink, added);
         stored.Forget(name);
       },
       progress);

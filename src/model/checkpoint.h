@@ -39,7 +39,8 @@ void SaveModel(const std::filesystem::path& folder, const Decoder& decoder, cons
 
 // Writes config.json and all tensors of a stored model, MTP modules included, into an existing folder. Without a dtype
 // each tensor keeps its own and its bytes, except that eight-bit weights become BF16. Tensors pass through one by one.
+// An adapter of that model, if given, is merged: what it adds is summed in double, then rounded to the tensor's type.
 void ConvertModel(const StoredModel& stored, const std::filesystem::path& folder, std::optional<DType> dtype,
-                  int64_t most_bytes, const ByteProgress& progress = {});
+                  int64_t most_bytes, const ByteProgress& progress = {}, const Adapter* adapter = nullptr);
 
 }  // namespace sputnik

@@ -25,12 +25,22 @@ Decoder::Decoder(const ModelConfig& config, Params params)
   embedding_ = params_.Get("model.embed_tokens.weight");
   final_norm_ = params_.Get("model.norm.weight");
   head_ = config.tie_word_embeddings ? embedding_ : params_.Get("lm_head.weight");
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    blocks_.push_back(CollectBlock(config, params_, layer, config.HasMoe(layer)));
-  }
+  CollectBlocks();
   for (int64_t depth = 0; depth < config.num_nextn_predict_layers; ++depth) {
     mtp_.push_back(CollectMtp(config, params_, depth));
   }
+}
+
+void Decoder::CollectBlocks() {
+  blocks_.clear();
+  for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    blocks_.push_back(CollectBlock(config_, params_, layer, config_.HasMoe(layer), adapter_.get()));
+  }
+}
+
+void Decoder::SetAdapter(std::unique_ptr<Adapter> adapter) {
+  adapter_ = std::move(adapter);
+  CollectBlocks();
 }
 
 std::vector<std::pair<int64_t, Tensor>> Decoder::RouterBiases() const {

@@ -37,6 +37,13 @@ class Decoder {
   Decoder(const ModelConfig& config, Params params);  // of that config's weights
 
   const ModelConfig& config() const { return config_; }
+  // Puts an adapter beside the weights, or takes it away (null).
+  void SetAdapter(std::unique_ptr<Adapter> adapter);
+  const Adapter* adapter() const { return adapter_.get(); }
+  Adapter* adapter() { return adapter_.get(); }
+  // What training changes: the adapter where there is one, else the weights.
+  Params& trained() { return adapter_ ? adapter_->params() : params_; }
+
   Params& params() { return params_; }
   const Params& params() const { return params_; }
   const Tensor& head() const { return head_; }
@@ -53,11 +60,13 @@ class Decoder {
                           bool with_entropy = false) const;
 
  private:
+  void CollectBlocks();
   ForwardContext MakeContext(Pass& pass, const Batch& batch, const ForwardOptions& options,
                              ForwardResult& result) const;
 
   ModelConfig config_;
   Params params_;
+  std::unique_ptr<Adapter> adapter_;
   RotaryTable rotary_;
   Tensor embedding_, final_norm_, head_;
   std::vector<BlockWeights> blocks_;

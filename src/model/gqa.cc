@@ -9,14 +9,14 @@ namespace sputnik {
 namespace {
 
 // x · wᵀ + bias, seen as heads.
-Tensor ProjectHeads(Pass& pass, const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t width) {
+Tensor ProjectHeads(Pass& pass, const Tensor& x, const Projection& weight, const Tensor& bias, int64_t width) {
   const Tensor y = Linear(pass, x, weight);
   if (bias.defined()) AddBiasInPlace(pass, y, bias);
-  return y.View({x.size(0), weight.size(0) / width, width});
+  return y.View({x.size(0), weight.outputs() / width, width});
 }
 
 // Queries or keys: projected, each head normed, rotated.
-Tensor RotatedHeads(Pass& pass, const ModelConfig& c, const Tensor& x, const Tensor& weight, const Tensor& bias,
+Tensor RotatedHeads(Pass& pass, const ModelConfig& c, const Tensor& x, const Projection& weight, const Tensor& bias,
                     const Tensor& norm, const ForwardContext& context) {
   Tensor heads = ProjectHeads(pass, x, weight, bias, c.qk_head_dim());
   if (norm.defined()) {

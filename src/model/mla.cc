@@ -63,14 +63,18 @@ Tensor Absorbed(Pass& pass, const ModelConfig& c, const MlaWeights& w, const For
   const Tensor& pages = context.cache->layer(layer);
   StoreRows(pass, p.latent, context.cache_rows, pages.Slice(1, 0, rank));
   StoreRows(pass, p.k_rope, context.cache_rows, pages.Slice(1, rank, rope));
-  const Tensor up = w.kv_b.View({heads, nope + c.v_head_dim, rank});  // per head [U_k; U_v]
+  const Tensor up = w.kv_b.parts[0].View({heads, nope + c.v_head_dim, rank});  // per head [U_k; U_v]
   const Tensor q = pass.New(p.q.dtype(), {tokens, heads, rank + rope});
   HeadwiseDown(pass, p.q.Slice(2, 0, nope), up.Slice(1, 0, nope), q.Slice(2, 0, rank));
+  for (const Projection::Addition& addition : w.kv_b.additions) {
+    AddLowRankDown(pass, p.q.Slice(2, 0, nope), addition.w, 0, q.Slice(2, 0, rank));
+  }
   CopyHeads(pass, p.q.Slice(2, nope, rope), q.Slice(2, rank, rope));
   const Tensor k = pages.SplitLast(1, rank + rope);
   const Tensor mixed = Attention(pass, q, k, k.Slice(2, 0, rank), context.layout, c.SoftmaxScale());
   const Tensor o = pass.New(q.dtype(), {tokens, heads, c.v_head_dim});
   HeadwiseUp(pass, mixed, up.Slice(1, nope, c.v_head_dim), o);
+  for (const Projection::Addition& addition : w.kv_b.additions) AddLowRankUp(pass, mixed, addition.w, nope, o);
   return o;
 }
 

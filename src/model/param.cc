@@ -119,12 +119,6 @@ Tensor MakeTensor(void* data, DType dtype, const std::vector<int64_t>& shape, Gr
   return shape.size() == 1 ? Tensor(data, dtype, {shape[0]}, slot) : Tensor(data, dtype, {shape[0], shape[1]}, slot);
 }
 
-uint64_t HashName(const std::string& name) {
-  uint64_t hash = 0;
-  for (const char c : name) hash = HashCombine(hash, static_cast<unsigned char>(c));
-  return hash;
-}
-
 }  // namespace
 
 int64_t ParamSpec::elements() const {
@@ -134,6 +128,12 @@ int64_t ParamSpec::elements() const {
 }
 
 std::vector<ParamSpec> ListParams(const ModelConfig& config) { return SpecList(config).Build(); }
+
+uint64_t HashName(const std::string& name) {
+  uint64_t hash = 0;
+  for (const char c : name) hash = HashCombine(hash, static_cast<unsigned char>(c));
+  return hash;
+}
 
 ParamCounts CountParams(const ModelConfig& config) {
   ParamCounts counts;
@@ -169,8 +169,10 @@ ParamCounts CountParams(const ModelConfig& config) {
   return counts;
 }
 
-Params::Params(const ModelConfig& config, DType dtype, bool with_gradients) : dtype_(dtype) {
-  std::vector<ParamSpec> specs = ListParams(config);
+Params::Params(const ModelConfig& config, DType dtype, bool with_gradients)
+    : Params(ListParams(config), dtype, with_gradients) {}
+
+Params::Params(std::vector<ParamSpec> specs, DType dtype, bool with_gradients) : dtype_(dtype) {
   // Router biases keep float32 beside float64 weights, so they lie behind all others, where alignment is safe.
   int64_t bias_offset = 0;
   for (const ParamSpec& spec : specs) {
@@ -233,7 +235,12 @@ size_t Params::IndexOf(const std::string& name) const {
 
 const Tensor& Params::Get(const std::string& name) const { return list_[IndexOf(name)].tensor; }
 
-std::vector<Tensor> Params::Join(std::initializer_list<std::string> names) const {
+const Tensor* Params::Find(const std::string& name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &list_[found->second].tensor;
+}
+
+std::vector<Tensor> Params::Join(const std::vector<std::string>& names) const {
   std::vector<Tensor> joined;
   const std::byte* end = nullptr;
   GradientSlot* slot = nullptr;  // of the first of those that became one

@@ -1,7 +1,6 @@
 // The model's weights: one list of names, shapes and roles made from the config, and the memory behind it.
 #pragma once
 
-#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -37,6 +36,8 @@ struct ParamSpec {
 // one matrix product computes them together.
 std::vector<ParamSpec> ListParams(const ModelConfig& config);
 
+uint64_t HashName(const std::string& name);  // by which a weight's random numbers are its own
+
 struct ParamCounts {
   int64_t total = 0, active = 0;  // of the main model; active: per token, without the input embedding
   int64_t embedding = 0, head = 0, attention = 0, dense_ffn = 0, shared_experts = 0, routed_experts = 0, router = 0,
@@ -56,6 +57,7 @@ class Params {
  public:
   // with_gradients: tensors carry gradient slots, all zero.
   Params(const ModelConfig& config, DType dtype, bool with_gradients);
+  Params(std::vector<ParamSpec> specs, DType dtype, bool with_gradients);  // of any weights
   // For a model that only computes. The weights named in `in_place` stay where they are in their mapped files, as they
   // are stored there, and cannot be written to. All others are owned, float32, zero until they are filled.
   Params(const ModelConfig& config, const std::map<std::string, const StoredTensor*>& in_place);
@@ -65,10 +67,11 @@ class Params {
 
   std::vector<Param>& list() { return list_; }
   const std::vector<Param>& list() const { return list_; }
-  const Tensor& Get(const std::string& name) const;  // CHECKs that it exists
+  const Tensor& Get(const std::string& name) const;   // CHECKs that it exists
+  const Tensor* Find(const std::string& name) const;  // null: there is none
   // Matrices of equally many columns, one above another: those that are neighbours in memory, as they always are in
   // owned memory, become one.
-  std::vector<Tensor> Join(std::initializer_list<std::string> names) const;
+  std::vector<Tensor> Join(const std::vector<std::string>& names) const;
 
   DType dtype() const { return dtype_; }  // of what is owned
   bool has_gradients() const { return gradients_ != nullptr; }

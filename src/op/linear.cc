@@ -40,12 +40,16 @@ GroupedLinearArgs ArgsFor(const Grouped& grouped, const Tensor& x, const Tensor&
           .y_stride = y.stride(0)};
 }
 
-// Records after the product; a tape runs backwards, so that of several products the last comes first.
-void LinearInto(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
+// Records after the product; a tape runs backwards, so that of several products the last comes first. With `add`, y is
+// added to: either way its gradient is the product's.
+void LinearInto(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y, bool add = false) {
   CHECK_EQ(x.rank(), 2);
   CHECK_EQ(w.rank(), 2);
   CHECK_EQ(x.size(1), w.size(1));
-  pass.kernels.linear(ArgsFor(x, w, y), pass.pool);
+  CHECK_EQ(y.size(1), w.size(0));
+  LinearArgs forward = ArgsFor(x, w, y);
+  forward.accumulate = add;
+  pass.kernels.linear(forward, pass.pool);
   pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, x, w, y] {
     const Tensor dy = y.Gradient(arena);
     if (x.has_gradient()) {
@@ -62,14 +66,16 @@ void LinearInto(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
 }
 
 void GroupedLinearInto(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const Tensor> w,
-                       const Tensor& y) {
+                       const Tensor& y, bool add = false) {
   CHECK(!w.empty());
   CHECK_EQ(group_start.size(), w.size() + 1);
   const Tensor w0 = w[0];
   const auto groups = static_cast<int64_t>(w.size());
   const Grouped weights{groups, group_start.data(), pass.arena.New<void*>(groups)};
   for (int64_t g = 0; g < groups; ++g) weights.pointers[g] = w[static_cast<size_t>(g)].data();
-  pass.kernels.grouped_linear(ArgsFor(weights, x, w0, y), pass.pool);
+  GroupedLinearArgs forward = ArgsFor(weights, x, w0, y);
+  forward.accumulate = add;
+  pass.kernels.grouped_linear(forward, pass.pool);
   if (!pass.recording()) return;
   Grouped gradients = weights;
   const bool learns = w0.has_gradient();
@@ -93,6 +99,51 @@ void GroupedLinearInto(Pass& pass, const Tensor& x, std::span<const int32_t> gro
           kernels.grouped_linear_backward_weight(args, pool);
         }
       });
+}
+
+// y = scale · x.
+Tensor Scaled(Pass& pass, const Tensor& x, double scale) {
+  const Tensor y = Tensor::Zeros(pass.arena, x.dtype(), {x.size(0), x.size(1)}, pass.recording());
+  const auto add = [scale](const Kernels& kernels, ThreadPool& pool, const Tensor& from, const Tensor& to) {
+    kernels.add_to({.dtype = from.dtype(),
+                    .rows = from.size(0),
+                    .columns = from.size(1),
+                    .a = from.data(),
+                    .a_stride = from.stride(0),
+                    .y = to.data(),
+                    .y_stride = to.stride(0),
+                    .scale = scale},
+                   pool);
+  };
+  add(pass.kernels, pass.pool, x, y);
+  pass.Backward([&kernels = pass.kernels, &pool = pass.pool, &arena = pass.arena, add, x, y] {
+    add(kernels, pool, y.Gradient(arena), x.Gradient(arena));
+  });
+  return y;
+}
+
+void HeadwiseUpInto(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y, bool add) {
+  CHECK(!pass.recording());
+  for (int64_t h = 0; h < w.size(0); ++h) {
+    pass.kernels.linear({.dtype = x.dtype(),
+                         .weight_dtype = w.dtype(),
+                         .rows = x.size(0),
+                         .outputs = w.size(1),
+                         .inputs = w.size(2),
+                         .x = x.Slice(1, h, 1).data(),
+                         .x_stride = x.stride(0),
+                         .w = w.Slice(0, h, 1).data(),
+                         .w_stride = w.stride(1),
+                         .y = y.Slice(1, h, 1).data(),
+                         .y_stride = y.stride(0),
+                         .accumulate = add},
+                        pass.pool);
+  }
+}
+
+// Rows [first, first + rows) of each head of w, whose heads lie one below another: [heads, rows, columns].
+Tensor PerHead(const Tensor& w, int64_t heads, int64_t first, int64_t rows) {
+  return w.View({heads, w.size(0) / heads, w.size(1)}).Slice(1, first, rows);
 }
 
 }  // namespace
@@ -130,6 +181,21 @@ Tensor GroupedLinear(Pass& pass, const Tensor& x, std::span<const int32_t> group
   return y;
 }
 
+void AddLowRank(Pass& pass, const Tensor& x, const LowRank& w, const Tensor& y) {
+  LinearInto(pass, Scaled(pass, Linear(pass, x, w.a), w.scale), w.b, y, true);
+}
+
+void AddGroupedLowRank(Pass& pass, const Tensor& x, std::span<const int32_t> group_start, std::span<const LowRank> w,
+                       const Tensor& y) {
+  std::vector<Tensor> a, b;
+  for (const LowRank& group : w) {
+    a.push_back(group.a);
+    b.push_back(group.b);
+  }
+  const Tensor narrow = Scaled(pass, GroupedLinear(pass, x, group_start, a), w[0].scale);
+  GroupedLinearInto(pass, narrow, group_start, b, y, true);
+}
+
 void HeadwiseDown(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
   CHECK(!pass.recording());
   for (int64_t h = 0; h < w.size(0); ++h) {
@@ -149,22 +215,33 @@ void HeadwiseDown(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y)
   }
 }
 
-void HeadwiseUp(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) {
-  CHECK(!pass.recording());
-  for (int64_t h = 0; h < w.size(0); ++h) {
-    pass.kernels.linear({.dtype = x.dtype(),
-                         .weight_dtype = w.dtype(),
-                         .rows = x.size(0),
-                         .outputs = w.size(1),
-                         .inputs = w.size(2),
-                         .x = x.Slice(1, h, 1).data(),
-                         .x_stride = x.stride(0),
-                         .w = w.Slice(0, h, 1).data(),
-                         .w_stride = w.stride(1),
-                         .y = y.Slice(1, h, 1).data(),
-                         .y_stride = y.stride(0)},
-                        pass.pool);
-  }
+void HeadwiseUp(Pass& pass, const Tensor& x, const Tensor& w, const Tensor& y) { HeadwiseUpInto(pass, x, w, y, false); }
+
+void AddLowRankDown(Pass& pass, const Tensor& x, const LowRank& w, int64_t first, const Tensor& y) {
+  const int64_t tokens = x.size(0), heads = x.size(1), rank = w.a.size(0);
+  CHECK_EQ(y.stride(0), heads * y.stride(1));  // so that (token, head) pairs are evenly spaced rows
+  const Tensor narrow = pass.New(x.dtype(), {tokens, heads, rank});
+  HeadwiseDown(pass, x, PerHead(w.b, heads, first, x.size(2)), narrow);
+  const Tensor scaled = Scaled(pass, narrow.View({tokens * heads, rank}), w.scale);
+  pass.kernels.linear_backward_input({.dtype = x.dtype(),
+                                      .weight_dtype = w.a.dtype(),
+                                      .rows = tokens * heads,
+                                      .outputs = rank,
+                                      .inputs = w.a.size(1),
+                                      .x = y.data(),
+                                      .x_stride = y.stride(1),
+                                      .w = w.a.data(),
+                                      .w_stride = w.a.stride(0),
+                                      .y = scaled.data(),
+                                      .y_stride = scaled.stride(0),
+                                      .accumulate = true},
+                                     pass.pool);
+}
+
+void AddLowRankUp(Pass& pass, const Tensor& x, const LowRank& w, int64_t first, const Tensor& y) {
+  const int64_t tokens = x.size(0), heads = x.size(1), rank = w.a.size(0);
+  const Tensor narrow = Scaled(pass, Linear(pass, x.View({tokens * heads, x.size(2)}), w.a), w.scale);
+  HeadwiseUpInto(pass, narrow.View({tokens, heads, rank}), PerHead(w.b, heads, first, y.size(2)), y, true);
 }
 
 }  // namespace sputnik

@@ -9,11 +9,16 @@ std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, const Task& task, 
 }
 
 std::string DecodeCompletion(const Tokenizer& tokenizer, std::span<const int32_t> tokens) {
+  StreamDecoder decoder(tokenizer);
   std::string text;
-  for (const int32_t& token : tokens) {
-    text += token < tokenizer.vocab_size() ? tokenizer.Decode({&token, 1}, true) : "\xEF\xBF\xBD";
+  for (const int32_t token : tokens) {
+    if (token >= tokenizer.vocab_size()) {
+      text += decoder.Finish() + "\xEF\xBF\xBD";
+    } else if (!tokenizer.IsSpecial(token)) {
+      text += decoder.Push(token);
+    }
   }
-  return text;
+  return text + decoder.Finish();
 }
 
 }  // namespace sputnik

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
-namespace sputnik {
+#include "text/code_point.h"
+#include "text/unicode.h"
 
+namespace sputnik {
 AddedTokenMatcher::AddedTokenMatcher(std::span<const AddedToken> tokens) : nodes_(1) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     size_t node = 0;
@@ -21,7 +23,7 @@ AddedTokenMatcher::AddedTokenMatcher(std::span<const AddedToken> tokens) : nodes
       nodes_.emplace_back();
       node = added;
     }
-    nodes_[node].token = static_cast<int64_t>(i);
+    if (nodes_[node].token < 0) nodes_[node].token = static_cast<int64_t>(i);
   }
   for (const auto& [byte, node] : nodes_[0].children) first_[byte] = node;
 }
@@ -48,6 +50,12 @@ bool AddedTokenMatcher::Find(std::string_view text, size_t from, Match* match) c
     if (found) return true;
   }
   return false;
+}
+
+bool IsSingleWord(std::string_view text, size_t begin, size_t end) {
+  const auto is_word = [](const Utf8Char& c) { return c.code_point >= 0 && IsWord(c.code_point); };
+  return (begin == 0 || !is_word(LastUtf8Char(text.substr(0, begin)))) &&
+         (end == text.size() || !is_word(DecodeUtf8(text.substr(end))));
 }
 
 }  // namespace sputnik

@@ -29,19 +29,21 @@ inline constexpr size_t kMaxAddedTokenBytes = 512;
 struct AddedToken {
   std::string content;
   int32_t id = -1;
-  bool special = false;     // left out by Decode(skip_special), found in text only when asked for
-  bool normalized = false;  // looked for after normalisation, that is, after all tokens that are not
+  bool special = false;      // left out by Decode(skip_special), found in text only when asked for
+  bool normalized = false;   // looked for after normalisation, itself normalised, and after all tokens that are not
+  bool single_word = false;  // only where no word character is beside it
+  bool lstrip = false, rstrip = false;  // takes the white space on its left or right with it
 };
 
 class AddedTokenMatcher {
  public:
-  explicit AddedTokenMatcher(std::span<const AddedToken> tokens);  // contents are distinct and not empty
+  explicit AddedTokenMatcher(std::span<const AddedToken> tokens);  // of equal contents the first counts; none is empty
 
   struct Match {
     size_t begin, end;
     size_t token;  // index into the tokens given
   };
-  // The first match at or after `from`; false when there is none.
+  // The first match at or after `from`; false when there is none. The flags of tokens play no part.
   bool Find(std::string_view text, size_t from, Match* match) const;
 
  private:
@@ -52,5 +54,8 @@ class AddedTokenMatcher {
   std::vector<Node> nodes_;  // a trie; node 0 is its root
   std::array<uint32_t, 256> first_{};
 };
+
+// Whether a token with `single_word` may be at [begin, end) of `text`.
+bool IsSingleWord(std::string_view text, size_t begin, size_t end);
 
 }  // namespace sputnik

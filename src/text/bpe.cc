@@ -5,13 +5,17 @@
 #include <functional>
 #include <limits>
 #include <queue>
+#include <utility>
 
 #include "base/error.h"
+#include "text/unicode.h"
 
 namespace sputnik {
 namespace {
 
 constexpr uint64_t kEmptyPair = UINT64_MAX;
+constexpr size_t kPage = 256, kCodePoints = 0x110000;  // of characters
+constexpr std::string_view kWordMark = "\u2581";
 constexpr size_t kShortPiece = 48;  // up to here a plain scan for the lowest rank beats every queue
 
 uint64_t PackPair(int32_t left, int32_t right) {
@@ -64,8 +68,8 @@ BpeWorkspace::~BpeWorkspace() = default;
 BpeWorkspace::BpeWorkspace(BpeWorkspace&&) noexcept = default;
 BpeWorkspace& BpeWorkspace::operator=(BpeWorkspace&&) noexcept = default;
 
-BpeModel::BpeModel(const std::array<int32_t, 256>& byte_ids, std::span<const BpeMerge> merges)
-    : byte_ids_(byte_ids), merges_(merges.size()) {
+BpeModel::BpeModel(BpeVocabulary vocabulary, std::span<const BpeMerge> merges)
+    : vocabulary_(std::move(vocabulary)), merges_(merges.size()) {
   size_t size = 16;
   while (size < merges.size() * 2) size *= 2;
   slots_.assign(size, {kEmptyPair, kNoRank, -1});
@@ -76,6 +80,71 @@ BpeModel::BpeModel(const std::array<int32_t, 256>& byte_ids, std::span<const Bpe
     while (slots_[at].pair != kEmptyPair) at = (at + 1) & mask_;
     slots_[at] = {pair, static_cast<uint32_t>(rank), merges[rank].result};
   }
+  character_ids_.assign(kPage, -1);
+  character_pages_.assign(kCodePoints / kPage, 0);
+  for (const auto& [code_point, id] : vocabulary_.characters) {
+    uint32_t& page = character_pages_[static_cast<size_t>(code_point) / kPage];
+    if (page == 0) {
+      page = static_cast<uint32_t>(character_ids_.size());
+      character_ids_.resize(character_ids_.size() + kPage, -1);
+    }
+    character_ids_[page + static_cast<size_t>(code_point) % kPage] = id;
+  }
+  if (vocabulary_.whole.size() == 0) return;
+  size = 16;
+  while (size < vocabulary_.whole_ids.size() * 2) size *= 2;
+  whole_slots_.assign(size, -1);
+  for (int32_t i = 0; i < vocabulary_.whole.size(); ++i) {
+    size_t at = HashBytes(vocabulary_.whole[i]) & (size - 1);
+    while (whole_slots_[at] >= 0) at = (at + 1) & (size - 1);
+    whole_slots_[at] = i;
+  }
+}
+
+int32_t BpeModel::FindWhole(std::string_view piece) const {
+  if (whole_slots_.empty()) return -1;
+  const size_t mask = whole_slots_.size() - 1;
+  for (size_t at = HashBytes(piece) & mask; whole_slots_[at] >= 0; at = (at + 1) & mask) {
+    if (vocabulary_.whole[whole_slots_[at]] == piece)
+      return vocabulary_.whole_ids[static_cast<size_t>(whole_slots_[at])];
+  }
+  return -1;
+}
+
+int32_t BpeModel::CharacterId(int32_t code_point) const {
+  if (code_point < 0) return -1;
+  const auto at = static_cast<size_t>(code_point);
+  return character_ids_[character_pages_[at / kPage] + at % kPage];
+}
+
+// The tokens that a piece starts as, at most one per byte. A character without a token becomes the tokens of its bytes
+// if all of these are there, else the unknown token. That one waits for the next token that comes without such a
+// detour, as it does in the `tokenizers` library.
+size_t BpeModel::Start(std::string_view piece, int32_t* ids) const {
+  const auto& byte_ids = vocabulary_.byte_ids;
+  size_t count = 0;
+  if (vocabulary_.byte_level) {
+    for (const char byte : piece) ids[count++] = byte_ids[static_cast<uint8_t>(byte)];
+    return count;
+  }
+  bool unknown = false;
+  while (!piece.empty()) {
+    const Utf8Char next = DecodeUtf8(piece);
+    // Of a start that no character has, every byte is a piece of its own.
+    const std::string_view bytes = piece.substr(0, next.code_point < 0 ? 1 : static_cast<size_t>(next.length));
+    piece.remove_prefix(bytes.size());
+    if (const int32_t id = CharacterId(next.code_point); id >= 0) {
+      if (std::exchange(unknown, false)) ids[count++] = vocabulary_.unknown;
+      ids[count++] = id;
+    } else if (std::all_of(bytes.begin(), bytes.end(),
+                           [&](char b) { return byte_ids[static_cast<uint8_t>(b)] >= 0; })) {
+      for (const char byte : bytes) ids[count++] = byte_ids[static_cast<uint8_t>(byte)];
+    } else if (vocabulary_.unknown >= 0) {
+      if (std::exchange(unknown, true) && !vocabulary_.fuse_unknown) ids[count++] = vocabulary_.unknown;
+    }
+  }
+  if (unknown) ids[count++] = vocabulary_.unknown;
+  return count;
 }
 
 const BpeModel::Slot& BpeModel::Find(int32_t left, int32_t right) const {
@@ -86,24 +155,39 @@ const BpeModel::Slot& BpeModel::Find(int32_t left, int32_t right) const {
 }
 
 void BpeModel::Encode(std::string_view piece, BpeWorkspace& workspace, std::vector<int32_t>* ids) const {
-  if (piece.size() <= 1) {
-    if (!piece.empty()) ids->push_back(byte_ids_[static_cast<uint8_t>(piece[0])]);
+  if (piece.size() <= 1 && vocabulary_.byte_level) {
+    if (!piece.empty()) ids->push_back(vocabulary_.byte_ids[static_cast<uint8_t>(piece[0])]);
     return;
   }
-  if (piece.size() > kShortPiece) {
-    EncodeLong(piece, *workspace.impl_, ids);
+  if (vocabulary_.words_stand_alone && piece.size() > kShortPiece) {
+    for (size_t begin = 0, mark = 0; begin < piece.size(); begin = mark) {
+      do {
+        mark = std::min(piece.find(kWordMark, mark + 1), piece.size());
+      } while (mark < piece.size() && piece.substr(0, mark).ends_with(kWordMark));
+      EncodeWord(piece.substr(begin, mark - begin), *workspace.impl_, ids);
+    }
     return;
   }
+  EncodeWord(piece, *workspace.impl_, ids);
+}
+
+void BpeModel::EncodeWord(std::string_view piece, BpeWorkspace::Impl& workspace, std::vector<int32_t>* ids) const {
   CacheEntry* entry = nullptr;
   if (piece.size() <= CacheEntry::kMaxBytes) {
-    entry = &workspace.impl_->cache[HashBytes(piece) % kCacheEntries];
+    entry = &workspace.cache[HashBytes(piece) % kCacheEntries];
     if (entry->bytes == piece.size() && std::memcmp(entry->piece.data(), piece.data(), piece.size()) == 0) {
       ids->insert(ids->end(), entry->id.begin(), entry->id.begin() + entry->ids);
       return;
     }
   }
   std::array<int32_t, kShortPiece> found;
-  const size_t count = EncodeShort(piece, found.data());
+  size_t count = 1;
+  found[0] = FindWhole(piece);
+  if (found[0] < 0 && piece.size() > kShortPiece) {
+    EncodeLong(piece, workspace, ids);
+    return;
+  }
+  if (found[0] < 0) count = EncodeShort(piece, found.data());
   ids->insert(ids->end(), found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count));
   if (entry == nullptr || count > CacheEntry::kMaxIds) return;
   entry->bytes = static_cast<uint8_t>(piece.size());
@@ -116,8 +200,7 @@ size_t BpeModel::EncodeShort(std::string_view piece, int32_t* ids) const {
   // rank[i] and result[i] belong to the pair of ids[i] and ids[i + 1].
   std::array<uint32_t, kShortPiece> rank;
   std::array<int32_t, kShortPiece> result;
-  size_t count = piece.size();
-  for (size_t i = 0; i < count; ++i) ids[i] = byte_ids_[static_cast<uint8_t>(piece[i])];
+  size_t count = Start(piece, ids);
   const auto look_up = [&](size_t i) {
     const Slot& slot = Find(ids[i], ids[i + 1]);
     rank[i] = slot.rank;
@@ -158,8 +241,8 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     size_t next = 0;
     bool sorted = true;
   };
-  const auto size = static_cast<uint32_t>(piece.size());
-  const auto id = std::make_unique_for_overwrite<int32_t[]>(size);
+  const auto id = std::make_unique_for_overwrite<int32_t[]>(piece.size());
+  const auto size = static_cast<uint32_t>(Start(piece, id.get()));
   const auto ends = std::make_unique_for_overwrite<uint32_t[]>(size);
   std::vector<Bucket> buckets(1);                                                // bucket 0 means none
   std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> waiting;  // ranks
@@ -185,10 +268,7 @@ void BpeModel::EncodeLong(std::string_view piece, BpeWorkspace::Impl& workspace,
     bucket.positions.push_back(position);
   };
 
-  for (uint32_t i = 0; i < size; ++i) {
-    id[i] = byte_ids_[static_cast<uint8_t>(piece[i])];
-    ends[i] = i;
-  }
+  for (uint32_t i = 0; i < size; ++i) ends[i] = i;
   for (uint32_t i = 0; i + 1 < size; ++i) {
     const uint32_t rank = Find(id[i], id[i + 1]).rank;
     if (rank != kNoRank) push(i, rank);

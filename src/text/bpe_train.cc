@@ -222,10 +222,10 @@ void BpeTrainer::Add(std::string_view document) {
   size_t done = 0;
   AddedTokenMatcher::Match match;
   while (impl_->markers.Find(document, done, &match)) {
-    impl_->pre_tokenizer.Split(document.substr(done, match.begin - done), impl_->workspace, count);
+    impl_->pre_tokenizer.Split(document.substr(done, match.begin - done), done == 0, impl_->workspace, count);
     done = match.end;
   }
-  impl_->pre_tokenizer.Split(document.substr(done), impl_->workspace, count);
+  impl_->pre_tokenizer.Split(document.substr(done), done == 0, impl_->workspace, count);
 }
 
 TokenizerJson BpeTrainer::Train() const {
@@ -306,7 +306,8 @@ void SaveTrainedTokenizer(const TokenizerJson& trained, const fs::path& folder, 
   fs::create_directories(folder, error);
   if (error) ThrowFailure("{}: cannot create the folder: {}", folder.string(), error.message());
   const SpecialTokenNames names = {if_added(kBosToken), if_added(kEosToken), if_added(kPadToken)};
-  WriteFileAtomically(folder / "tokenizer_config.json", FormatTokenizerConfig(names, OwnChatTemplate(), model_max_length));
+  WriteFileAtomically(folder / "tokenizer_config.json",
+                      FormatTokenizerConfig(names, OwnChatTemplate(), model_max_length));
   WriteFileAtomically(folder / "tokenizer.json", FormatTokenizerJson(trained));
 }
 

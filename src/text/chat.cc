@@ -65,7 +65,7 @@ ChatTokens EncodeByTemplate(const Tokenizer& tokenizer, const ChatTemplate& chat
   ChatTokens chat;
   size_t done = 0;
   const auto append = [&](size_t end, uint8_t is_answer) {
-    for (const int32_t id : tokenizer.EncodeRendered(text.Part(done, end))) {
+    for (const int32_t id : tokenizer.EncodeRendered(text, done, end)) {
       chat.ids.push_back(id);
       chat.is_answer.push_back(is_answer);
     }

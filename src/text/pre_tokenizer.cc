@@ -1,167 +1,109 @@
 #include "text/pre_tokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "base/error.h"
+#include "text/code_point.h"
+#include "text/regex.h"
 #include "text/unicode.h"
 
 namespace sputnik {
 namespace {
 
-constexpr size_t kMaxPatternBytes = 64 << 10;
 constexpr size_t kMaxSteps = 16;
 
-// Unicode's White_Space as the inside of a class. PCRE2's own \s has U+180E too, which left that set in Unicode 6.3.
-constexpr std::string_view kWhiteSpace =
-    R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
+using Kind = PreTokenizerStep::Kind;
+using MatchFunction = FunctionRef<void(size_t, size_t)>;
 
-// Rewrites a pattern from Oniguruma's dialect to PCRE2's. What both read alike passes through; \s and \S are spelled
-// out; constructs that both accept but read differently, or that have no place in a tokenizer, are refused by name.
-class DialectTranslator {
- public:
-  DialectTranslator(std::string_view pattern, std::string_view source) : pattern_(pattern), source_(source) {}
+template <class Predicate>
+void ForEachCharacter(std::string_view text, Predicate is_match, MatchFunction match) {
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char next = DecodeUtf8(text.substr(at));
+    const size_t end = at + static_cast<size_t>(next.length);
+    if (is_match(next.code_point)) match(at, end);
+    at = end;
+  }
+}
 
-  std::string Translate() {
-    while (at_ < pattern_.size()) {
-      const char c = pattern_[at_];
-      if (c == '\\') {
-        Escape();
-      } else if (in_class_) {
-        ClassCharacter(c);
-      } else {
-        Character(c);
-      }
+void ForEachWord(std::string_view text, MatchFunction match) {
+  enum class Class { kSpace, kWord, kOther };
+  Class before = Class::kSpace;
+  size_t begin = 0, at = 0;
+  for (; at < text.size();) {
+    const Utf8Char next = DecodeUtf8(text.substr(at));
+    const Class here = IsWhiteSpace(next.code_point) ? Class::kSpace
+                       : IsWord(next.code_point)     ? Class::kWord
+                                                     : Class::kOther;
+    if (here != before) {
+      if (before != Class::kSpace) match(begin, at);
+      begin = at;
+      before = here;
     }
-    return std::move(out_);
+    at += static_cast<size_t>(next.length);
+  }
+  if (before != Class::kSpace) match(begin, at);
+}
+
+// Puts together what a behaviour keeps together. It gets all of a text in order, matches and what lies between them,
+// also where empty, and gives out non-empty pieces.
+class Joiner {
+ public:
+  Joiner(SplitBehavior behavior, bool invert, MatchFunction piece)
+      : behavior_(behavior), invert_(invert), piece_(piece) {}
+
+  void Add(size_t begin, size_t end, bool is_match) {
+    is_match ^= invert_;
+    if (behavior_ == SplitBehavior::kRemoved) {
+      if (!is_match && begin < end) piece_(begin, end);
+      return;
+    }
+    const bool joins = open_ && ((behavior_ == SplitBehavior::kContiguous && is_match == last_is_match_) ||
+                                 (behavior_ == SplitBehavior::kMergedWithPrevious && is_match && !last_is_match_) ||
+                                 (behavior_ == SplitBehavior::kMergedWithNext && !is_match && last_is_match_));
+    if (!joins) {
+      Finish();
+      begin_ = begin;
+    }
+    end_ = end;
+    open_ = true;
+    last_is_match_ = is_match;
+  }
+  void Finish() {
+    if (open_ && begin_ < end_) piece_(begin_, end_);
+    open_ = false;
   }
 
  private:
-  [[noreturn]] void Refuse(std::string_view what) const {
-    ThrowBadInput("{}: the pre-tokenizer's regex {} uses {}, which this program does not support", source_, pattern_,
-                  what);
-  }
-
-  void Escape() {
-    if (at_ + 1 == pattern_.size()) Refuse("a backslash at its end");
-    const char c = pattern_[at_ + 1];
-    if (c == 's' || c == 'S') {
-      if (in_class_ && c == 'S') Refuse("\\S inside a class");
-      if (in_class_) {
-        out_ += kWhiteSpace;
-      } else {
-        out_ += c == 's' ? "[" : "[^";
-        out_ += kWhiteSpace;
-        out_ += ']';
-      }
-      at_ += 2;
-      return;
-    }
-    const bool letter_or_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (letter_or_digit && std::string_view("pPrntfvx").find(c) == std::string_view::npos) {
-      Refuse(fmt::format("\\{}", c));
-    }
-    if (c == 'v') {  // a class in PCRE2, the vertical tab in Oniguruma
-      out_ += "\\x{0B}";
-      at_ += 2;
-      return;
-    }
-    size_t length = 2;
-    if (letter_or_digit && pattern_.substr(at_ + 2).starts_with('{')) {  // a property or a code point
-      const size_t close = pattern_.find('}', at_);
-      if (close == std::string_view::npos) Refuse("a brace that is not closed");
-      length = close + 1 - at_;
-    }
-    out_ += pattern_.substr(at_, length);
-    at_ += length;
-  }
-
-  void ClassCharacter(char c) {
-    if (c == '[') Refuse("a class within a class");
-    if (c == '&' && pattern_.substr(at_).starts_with("&&")) Refuse("an intersection of classes");
-    if (c == ']') in_class_ = false;
-    out_ += c;
-    ++at_;
-  }
-
-  void Character(char c) {
-    if (c == '^' || c == '$' || c == '.') Refuse(fmt::format("'{}' outside a class", c));
-    // PCRE2 takes {1,3}+ as possessive, Oniguruma as a repetition of the repetition.
-    if (c == '}' && pattern_.substr(at_).starts_with("}+")) Refuse("'+' after an interval");
-    if (c == '[') {
-      in_class_ = true;
-      out_ += c;
-      ++at_;
-      if (at_ < pattern_.size() && pattern_[at_] == '^') {
-        out_ += '^';
-        ++at_;
-      }
-      if (at_ < pattern_.size() && pattern_[at_] == ']') Refuse("a class that starts with ']'");
-      return;
-    }
-    if (c == '(') {
-      constexpr std::array<std::string_view, 7> kGroups = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:"};
-      const auto group = std::find_if(kGroups.begin(), kGroups.end(),
-                                      [&](std::string_view g) { return pattern_.substr(at_).starts_with(g); });
-      if (group != kGroups.end()) {
-        out_ += *group;
-        at_ += group->size();
-        return;
-      }
-      if (pattern_.substr(at_).starts_with("(?") || pattern_.substr(at_).starts_with("(*")) {
-        Refuse(fmt::format("the group {}", pattern_.substr(at_, 3)));
-      }
-    }
-    out_ += c;
-    ++at_;
-  }
-
-  std::string_view pattern_, source_;
-  std::string out_;
-  size_t at_ = 0;
-  bool in_class_ = false;
-};
-
-std::string PcreMessage(int code) {
-  std::array<PCRE2_UCHAR, 256> buffer{};
-  pcre2_get_error_message(code, buffer.data(), buffer.size());
-  return reinterpret_cast<const char*>(buffer.data());
-}
-
-struct CodeDeleter {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-};
-struct MatchDataDeleter {
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-struct MatchContextDeleter {
-  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-};
-struct JitStackDeleter {
-  void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
+  SplitBehavior behavior_;
+  bool invert_;
+  MatchFunction piece_;
+  bool open_ = false, last_is_match_ = false;
+  size_t begin_ = 0, end_ = 0;
 };
 
 }  // namespace
 
-struct PreTokenizer::Pattern {
-  std::string text;  // as the file has it
-  std::unique_ptr<pcre2_code, CodeDeleter> code;
-  bool jit = false;
-  std::array<bool, 256> starts{};  // bytes that a match may start with
+struct PreTokenizer::Step {
+  PreTokenizerStep spec;
+  std::optional<Regex> regex;
 
-  bool MayMatch(std::string_view piece) const {
-    return std::any_of(piece.begin(), piece.end(), [this](char c) { return starts[static_cast<uint8_t>(c)]; });
+  void ForEachMatch(std::string_view text, RegexWorkspace& workspace, MatchFunction match) const {
+    switch (spec.kind) {
+      case Kind::kPattern: regex->ForEachMatch(text, workspace, match); break;
+      case Kind::kDigits: ForEachCharacter(text, IsNumber, match); break;
+      case Kind::kPunctuation: ForEachCharacter(text, IsPunctuation, match); break;
+      case Kind::kSpaces: ForEachCharacter(text, IsWhiteSpace, match); break;
+      case Kind::kWords: ForEachWord(text, match); break;
+      case Kind::kPrefixSpace:
+      case Kind::kMetaspace: break;
+    }
   }
 };
 
 struct PreTokenizerWorkspace::Impl {
-  std::unique_ptr<pcre2_match_context, MatchContextDeleter> context;
-  std::unique_ptr<pcre2_jit_stack, JitStackDeleter> stack;
-  std::vector<std::unique_ptr<pcre2_match_data, MatchDataDeleter>> match;  // one per step
+  RegexWorkspace regex;
+  std::vector<std::string> changed;  // by step: the piece that it has changed
 };
 
 PreTokenizerWorkspace::PreTokenizerWorkspace() = default;
@@ -177,100 +119,114 @@ PreTokenizer::PreTokenizer(std::vector<PreTokenizerStep> steps, std::string sour
   if (steps.size() > kMaxSteps) {
     ThrowBadInput("{}: {} pre-tokenizer steps; at most {} are supported", source_, steps.size(), kMaxSteps);
   }
-  for (PreTokenizerStep& step : steps) {
-    if (step.pattern.empty()) ThrowBadInput("{}: a pre-tokenizer's pattern is empty", source_);
-    if (step.pattern.size() > kMaxPatternBytes) {
-      ThrowBadInput("{}: a pre-tokenizer's regex has {} bytes; at most {} are supported", source_, step.pattern.size(),
-                    kMaxPatternBytes);
-    }
-    const std::string translated = step.literal ? step.pattern : DialectTranslator(step.pattern, source_).Translate();
-    const uint32_t options = PCRE2_UTF | (step.literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C);
-    int error = 0;
-    size_t where = 0;
-    Pattern pattern;
-    pattern.text = std::move(step.pattern);
-    pattern.code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), options,
-                                     &error, &where, nullptr));
-    if (pattern.code == nullptr) {
-      ThrowBadInput("{}: the pre-tokenizer's regex {} does not compile: {}", source_, pattern.text, PcreMessage(error));
-    }
-    pattern.jit = pcre2_jit_compile(pattern.code.get(), PCRE2_JIT_COMPLETE) == 0;
-    const uint8_t* bitmap = nullptr;
-    pcre2_pattern_info(pattern.code.get(), PCRE2_INFO_FIRSTBITMAP, &bitmap);
-    for (size_t byte = 0; byte < 256; ++byte) {
-      pattern.starts[byte] = bitmap == nullptr || (bitmap[byte / 8] >> (byte % 8) & 1) != 0;
-    }
-    patterns_.push_back(std::move(pattern));
+  for (PreTokenizerStep& spec : steps) {
+    Step step{std::move(spec), {}};
+    if (step.spec.kind == Kind::kPattern) step.regex.emplace(step.spec.pattern, step.spec.literal, source_);
+    steps_.push_back(std::move(step));
   }
 }
 
 PreTokenizerWorkspace PreTokenizer::MakeWorkspace() const {
   PreTokenizerWorkspace workspace;
   workspace.impl_ = std::make_unique<PreTokenizerWorkspace::Impl>();
-  auto& impl = *workspace.impl_;
-  impl.context.reset(pcre2_match_context_create(nullptr));
-  impl.stack.reset(pcre2_jit_stack_create(size_t{32} << 10, size_t{4} << 20, nullptr));
-  if (impl.context == nullptr || impl.stack == nullptr) ThrowFailure("out of memory for regular expressions");
-  pcre2_jit_stack_assign(impl.context.get(), nullptr, impl.stack.get());
-  pcre2_set_heap_limit(impl.context.get(), 1u << 20);  // KiB
-  for (const Pattern& pattern : patterns_) {
-    impl.match.emplace_back(pcre2_match_data_create_from_pattern(pattern.code.get(), nullptr));
-    if (impl.match.back() == nullptr) ThrowFailure("out of memory for regular expressions");
-  }
+  workspace.impl_->changed.resize(steps_.size());
   return workspace;
 }
 
-void PreTokenizer::Split(std::string_view text, PreTokenizerWorkspace& workspace,
-                         FunctionRef<void(std::string_view)> piece) const {
-  // Backtracking over one run of white space is linear in its length; anything far beyond that is a runaway pattern.
-  constexpr size_t kLeastLimit = 10'000'000, kLimitPerByte = 64;
-  pcre2_set_match_limit(
-      workspace.impl_->context.get(),
-      static_cast<uint32_t>(std::clamp(text.size() * kLimitPerByte, kLeastLimit, size_t{UINT32_MAX})));
-  while (!text.empty()) {
-    const size_t valid = ValidUtf8Prefix(text);
-    if (valid > 0) SplitFrom(0, text.substr(0, valid), workspace, piece);
-    text.remove_prefix(valid);
-    if (text.empty()) break;
-    piece(text.substr(0, 1));
-    text.remove_prefix(1);
-  }
-}
+// One text on its way through the steps.
+struct PreTokenizer::Run {
+  const std::vector<Step>& steps;
+  PreTokenizerWorkspace::Impl& workspace;
+  bool valid;  // UTF-8
+  FunctionRef<void(std::string_view)> piece;
 
-void PreTokenizer::SplitFrom(size_t step, std::string_view text, PreTokenizerWorkspace& workspace,
-                             FunctionRef<void(std::string_view)> piece) const {
-  while (step < patterns_.size() && !patterns_[step].MayMatch(text)) ++step;
-  if (step == patterns_.size()) {
-    if (!text.empty()) piece(text);
-    return;
+  void From(size_t number, std::string_view text, bool first) {
+    while (number < steps.size() && Skips(steps[number], text)) ++number;
+    if (number == steps.size()) {
+      if (!text.empty()) piece(text);
+      return;
+    }
+    const PreTokenizerStep& spec = steps[number].spec;
+    if (spec.kind == Kind::kPrefixSpace) {
+      std::string& changed = workspace.changed[number];
+      changed.assign(1, ' ');
+      changed += text;
+      From(number + 1, changed, first);
+    } else if (spec.kind == Kind::kMetaspace) {
+      Metaspace(number, text, first);
+    } else if (valid) {
+      Cut(number, text, first);
+    } else {
+      for (size_t at = 0; at < text.size();) {
+        const size_t bytes = ValidUtf8Prefix(text.substr(at));
+        if (bytes > 0) Cut(number, text.substr(at, bytes), first && at == 0);
+        at += bytes;
+        if (at == text.size()) break;
+        From(number + 1, text.substr(at, 1), first && at == 0);
+        ++at;
+      }
+    }
   }
-  const Pattern& pattern = patterns_[step];
-  auto& impl = *workspace.impl_;
-  pcre2_match_data* match = impl.match[step].get();
-  const size_t* span = pcre2_get_ovector_pointer(match);
-  const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  size_t done = 0;
-  while (done < text.size()) {
-    int found = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (pattern.jit) {
-      found =
-          pcre2_jit_match(pattern.code.get(), subject, text.size(), done, PCRE2_NOTEMPTY, match, impl.context.get());
-    }
-    if (found == PCRE2_ERROR_JIT_STACKLIMIT) {  // no just-in-time code, or too little stack for it
-      found = pcre2_match(pattern.code.get(), subject, text.size(), done,
-                          PCRE2_NOTEMPTY | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, match, impl.context.get());
-    }
-    if (found == PCRE2_ERROR_NOMATCH) break;
-    if (found < 0) {
-      ThrowBadInput("{}: the pre-tokenizer's regex {} gave up on a text of {} bytes: {}", source_, pattern.text,
-                    text.size(), PcreMessage(found));
-    }
-    const size_t begin = span[0], end = span[1];
-    if (begin > done) SplitFrom(step + 1, text.substr(done, begin - done), workspace, piece);
-    SplitFrom(step + 1, text.substr(begin, end - begin), workspace, piece);
-    done = end;
+
+  static bool Skips(const Step& step, std::string_view text) {
+    const PreTokenizerStep& spec = step.spec;
+    if (text.empty()) return true;
+    if (spec.kind == Kind::kPrefixSpace) return text.starts_with(' ');
+    return spec.kind == Kind::kPattern && !(spec.invert && spec.behavior == SplitBehavior::kRemoved) &&
+           !step.regex->MayMatch(text);
   }
-  if (done < text.size()) SplitFrom(step + 1, text.substr(done), workspace, piece);
+
+  void Cut(size_t number, std::string_view text, bool first) {
+    const Step& step = steps[number];
+    size_t done = 0;
+    if (step.spec.behavior == SplitBehavior::kIsolated) {  // what nearly all files say
+      step.ForEachMatch(text, workspace.regex, [&](size_t begin, size_t end) {
+        if (begin > done) From(number + 1, text.substr(done, begin - done), first && done == 0);
+        if (end > begin) From(number + 1, text.substr(begin, end - begin), first && begin == 0);
+        done = end;
+      });
+      if (done < text.size()) From(number + 1, text.substr(done), first && done == 0);
+      return;
+    }
+    const auto next = [&](size_t begin, size_t end) {
+      From(number + 1, text.substr(begin, end - begin), first && begin == 0);
+    };
+    Joiner joiner(step.spec.behavior, step.spec.invert, next);
+    step.ForEachMatch(text, workspace.regex, [&](size_t begin, size_t end) {
+      if (begin > done) joiner.Add(done, begin, false);
+      joiner.Add(begin, end, true);
+      done = end;
+    });
+    if (done < text.size()) joiner.Add(done, text.size(), false);
+    joiner.Finish();
+  }
+
+  void Metaspace(size_t number, std::string_view text, bool first) {
+    const PreTokenizerStep& spec = steps[number].spec;
+    const std::string& mark = spec.pattern;
+    std::string& changed = workspace.changed[number];
+    changed.clear();
+    const bool wanted = spec.prepend == PrependScheme::kAlways || (spec.prepend == PrependScheme::kFirst && first);
+    if (wanted && !text.starts_with(' ') && !text.starts_with(mark)) changed += mark;
+    for (size_t at = 0; at < text.size();) {
+      const size_t space = std::min(text.find(' ', at), text.size());
+      changed += text.substr(at, space - at);
+      if (space < text.size()) changed += mark;
+      at = space + 1;
+    }
+    const std::string_view whole = changed;
+    if (!spec.cut) return From(number + 1, whole, first);
+    for (size_t begin = 0; begin < whole.size();) {
+      const size_t end = std::min(whole.find(mark, begin + 1), whole.size());
+      From(number + 1, whole.substr(begin, end - begin), first && begin == 0);
+      begin = end;
+    }
+  }
+};
+
+void PreTokenizer::Split(std::string_view text, bool first, PreTokenizerWorkspace& workspace,
+                         FunctionRef<void(std::string_view)> piece) const {
+  Run{steps_, *workspace.impl_, IsValidUtf8(text), piece}.From(0, text, first);
 }
 
 }  // namespace sputnik

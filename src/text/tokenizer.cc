@@ -1,6 +1,6 @@
 #include "text/tokenizer.h"
 
-#include <array>
+#include <algorithm>
 #include <mutex>
 #include <system_error>
 #include <unordered_map>
@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "text/chat_template.h"
+#include "text/code_point.h"
 #include "text/tokenizer_file.h"
 #include "text/unicode.h"
 
@@ -24,6 +25,8 @@ bool LooksLikeControl(std::string_view content) {
 }
 
 struct Workspace {
+  RegexWorkspace regex;
+  std::string normalized;
   PreTokenizerWorkspace pre_tokenizer;
   BpeWorkspace bpe;
 };
@@ -37,7 +40,7 @@ struct AddedRound {
   static AddedRound Make(const std::vector<AddedToken>& all, bool normalized) {
     std::vector<AddedToken> tokens;
     for (const AddedToken& token : all) {
-      if (token.normalized == normalized) tokens.push_back(token);
+      if (token.normalized == normalized && !token.content.empty()) tokens.push_back(token);
     }
     AddedTokenMatcher matcher(tokens);
     return {std::move(tokens), std::move(matcher)};
@@ -48,17 +51,39 @@ struct AddedRound {
 
 struct Tokenizer::Impl {
   Impl(TokenizerFile file, const std::string& source)
-      : tokens(std::move(file.tokens)),
-        bpe(file.byte_ids, file.merges),
+      : names(std::move(file.names)),
+        bpe(std::move(file.vocabulary), file.merges),
+        normalizer(std::move(file.normalizer), source),
         pre_tokenizer(std::move(file.steps), source),
-        rounds{AddedRound::Make(file.added, false), AddedRound::Make(file.added, true)},
-        special(static_cast<size_t>(tokens.size()), false) {
-    for (const AddedToken& token : file.added) {
+        post(std::move(file.post)),
+        special(static_cast<size_t>(names.size()), false) {
+    std::vector<bool> verbatim(special.size(), false);
+    RegexWorkspace workspace;
+    std::string buffer;
+    bool renamed = false;
+    for (AddedToken& token : file.added) {
       added_ids.emplace(token.content, token.id);
       special[static_cast<size_t>(token.id)] = token.special;
       if (token.special || LooksLikeControl(token.content)) control.push_back(token);
+      verbatim[static_cast<size_t>(token.id)] = true;
+      if (!token.normalized) continue;
+      const std::string_view normalized = normalizer.Normalize(token.content, workspace, &buffer);
+      if (normalized == token.content) continue;
+      token.content = std::string(normalized);
+      renamed = true;
     }
+    // What is found normalised is decoded normalised.
+    TokenTable spelled;
+    for (int32_t id = 0, next = 0; renamed && id < names.size(); ++id) {
+      while (static_cast<size_t>(next) < file.added.size() && file.added[static_cast<size_t>(next)].id < id) ++next;
+      const bool is_added =
+          static_cast<size_t>(next) < file.added.size() && file.added[static_cast<size_t>(next)].id == id;
+      spelled.Add(is_added ? file.added[static_cast<size_t>(next)].content : names[id]);
+    }
+    rounds.push_back(AddedRound::Make(file.added, false));
+    rounds.push_back(AddedRound::Make(file.added, true));
     control_matcher.emplace(control);
+    decoder.emplace(std::move(file.decoder), renamed ? spelled : names, verbatim, source);
   }
 
   std::unique_ptr<Workspace> TakeWorkspace() {
@@ -70,7 +95,7 @@ struct Tokenizer::Impl {
         return workspace;
       }
     }
-    return std::make_unique<Workspace>(Workspace{pre_tokenizer.MakeWorkspace(), BpeWorkspace()});
+    return std::make_unique<Workspace>(Workspace{{}, {}, pre_tokenizer.MakeWorkspace(), {}});
   }
   void GiveBack(std::unique_ptr<Workspace> workspace) {
     const std::lock_guard lock(mutex);
@@ -81,18 +106,22 @@ struct Tokenizer::Impl {
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 4 + 4);
     std::unique_ptr<Workspace> workspace = TakeWorkspace();
-    EncodeRound(0, text, wanted, *workspace, &ids);
+    EncodeRound(0, text, true, wanted, *workspace, &ids);
     GiveBack(std::move(workspace));  // after an exception it is simply gone
     return ids;
   }
 
-  void EncodeRound(size_t round, std::string_view text, Wanted wanted, Workspace& workspace,
+  // `first`: the text is the start of what is encoded.
+  void EncodeRound(size_t round, std::string_view text, bool first, Wanted wanted, Workspace& workspace,
                    std::vector<int32_t>* ids) const {
-    if (round == rounds.size()) {
-      pre_tokenizer.Split(text, workspace.pre_tokenizer,
+    if (round == 1) text = normalizer.Normalize(text, workspace.regex, &workspace.normalized);
+    const auto encode = [&](size_t begin, size_t end) {
+      if (begin >= end) return;
+      const std::string_view part = text.substr(begin, end - begin);
+      if (round == 0) return EncodeRound(1, part, first && begin == 0, wanted, workspace, ids);
+      pre_tokenizer.Split(part, first && begin == 0, workspace.pre_tokenizer,
                           [&](std::string_view piece) { bpe.Encode(piece, workspace.bpe, ids); });
-      return;
-    }
+    };
     const AddedRound& here = rounds[round];
     size_t done = 0, from = 0;
     AddedTokenMatcher::Match match;
@@ -101,57 +130,64 @@ struct Tokenizer::Impl {
       const AddedToken& token = here.tokens[match.token];
       if (wanted != Wanted::kAll && token.special) continue;
       if (wanted == Wanted::kNotControl && LooksLikeControl(token.content)) continue;
-      EncodeRound(round + 1, text.substr(done, match.begin - done), wanted, workspace, ids);
+      if (token.single_word && !IsSingleWord(text, match.begin, match.end)) continue;
+      const size_t begin = token.lstrip ? std::max(WhiteSpaceStart(text, match.begin), done) : match.begin;
+      encode(done, begin);
       ids->push_back(token.id);
-      done = match.end;
+      done = token.rstrip ? WhiteSpaceEnd(text, match.end) : match.end;
     }
-    EncodeRound(round + 1, text.substr(done), wanted, workspace, ids);
+    encode(done, text.size());
   }
 
-  std::vector<int32_t> EncodeRendered(const jinja::Text& text) {
+  std::vector<int32_t> EncodeRendered(const jinja::Text& text, size_t begin, size_t end) {
     std::vector<int32_t> ids;
-    const auto said = [&](size_t i) { return (text.MarkAt(i) & jinja::kSaid) != 0; };
-    const auto append_text = [&](size_t begin, size_t end) {
-      if (begin == end) return;
-      const std::vector<int32_t> part =
-          Encode(std::string_view(text.bytes).substr(begin, end - begin), Wanted::kNotControl);
-      ids.insert(ids.end(), part.begin(), part.end());
+    std::unique_ptr<Workspace> workspace = TakeWorkspace();
+    const std::string_view bytes = std::string_view(text.bytes).substr(0, end);
+    size_t done = begin, from = begin;
+    const auto append_until = [&](size_t stop) {
+      if (done >= stop) return;
+      EncodeRound(0, bytes.substr(done, stop - done), done == 0, Wanted::kNotControl, *workspace, &ids);
     };
-    size_t done = 0, from = 0;
     AddedTokenMatcher::Match match;
-    while (control_matcher->Find(text.bytes, from, &match)) {
+    while (control_matcher->Find(bytes, from, &match)) {
       from = match.begin + 1;  // the template's own token may start inside one that does not count
-      bool counts = true;
-      for (size_t i = match.begin; i < match.end; ++i) counts = counts && !said(i);
+      const AddedToken& token = control[match.token];
+      bool counts = !token.single_word || IsSingleWord(bytes, match.begin, match.end);
+      for (size_t i = match.begin; i < match.end; ++i) counts = counts && (text.MarkAt(i) & jinja::kSaid) == 0;
       if (!counts) continue;
-      append_text(done, match.begin);
-      ids.push_back(control[match.token].id);
-      done = from = match.end;
+      append_until(token.lstrip ? WhiteSpaceStart(bytes, match.begin) : match.begin);
+      ids.push_back(token.id);
+      from = match.end;
+      done = token.rstrip ? WhiteSpaceEnd(bytes, match.end) : match.end;
     }
-    append_text(done, text.size());
+    append_until(bytes.size());
+    GiveBack(std::move(workspace));
     return ids;
   }
 
-  std::string_view BytesOf(int32_t id) const {
-    if (id < 0 || id >= tokens.size()) {
-      ThrowBadInput("token id {} is outside this tokenizer's vocabulary (0 to {})", id, tokens.size() - 1);
+  void CheckId(int32_t id) const {
+    if (id < 0 || id >= names.size()) {
+      ThrowBadInput("token id {} is outside this tokenizer's vocabulary (0 to {})", id, names.size() - 1);
     }
-    return tokens[id];
   }
 
   int32_t Named(const std::string& name, const char* key, const std::string& source) const {
     if (name.empty()) return -1;
     const auto found = added_ids.find(name);
-    if (found == added_ids.end()) {
-      ThrowBadInput("{}: {} is \"{}\", which is not among the added tokens of tokenizer.json", source, key, name);
+    if (found != added_ids.end()) return found->second;
+    for (int32_t id = 0; id < names.size(); ++id) {
+      if (names[id] == name) return id;
     }
-    return found->second;
+    ThrowBadInput("{}: {} is \"{}\", which is not among the tokens of tokenizer.json", source, key, name);
   }
 
-  TokenTable tokens;
+  TokenTable names;
   BpeModel bpe;
+  Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  std::array<AddedRound, 2> rounds;
+  PostProcessor post;
+  std::optional<TokenDecoder> decoder;
+  std::vector<AddedRound> rounds;
   std::vector<bool> special;  // by id
   std::unordered_map<std::string, int32_t> added_ids;
   std::vector<AddedToken> control;  // those that EncodeContent leaves alone
@@ -187,6 +223,12 @@ Tokenizer Tokenizer::Load(const fs::path& folder_or_file) {
     impl->bos = impl->Named(names.bos, "bos_token", config_path.string());
     impl->eos = impl->Named(names.eos, "eos_token", config_path.string());
     impl->pad = impl->Named(names.pad, "pad_token", config_path.string());
+    if (names.add_bos || names.add_eos) {
+      PostTemplate parts = {kTextItself};
+      if (names.add_bos.value_or(false) && impl->bos >= 0) parts.insert(parts.begin(), impl->bos);
+      if (names.add_eos.value_or(false) && impl->eos >= 0) parts.push_back(impl->eos);
+      impl->post = PostProcessor({parts});
+    }
     impl->files.emplace_back("tokenizer_config.json", std::move(config));
   }
   impl->chat_template = ChatTemplate::Load(folder);
@@ -205,20 +247,28 @@ std::vector<int32_t> Tokenizer::EncodeContent(std::string_view text) const {
   return impl_->Encode(text, Wanted::kNotControl);
 }
 
-std::vector<int32_t> Tokenizer::EncodeRendered(const jinja::Text& text) const { return impl_->EncodeRendered(text); }
+std::vector<int32_t> Tokenizer::EncodeRendered(const jinja::Text& text, size_t begin, size_t end) const {
+  return impl_->EncodeRendered(text, begin, end);
+}
+
+std::vector<int32_t> Tokenizer::Complete(std::vector<int32_t> ids) const { return impl_->post.Process(std::move(ids)); }
 
 std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string text;
+  TokenDecoder::State state;
   for (const int32_t id : ids) {
-    const std::string_view bytes = impl_->BytesOf(id);
-    if (!skip_special || !impl_->special[static_cast<size_t>(id)]) text += bytes;
+    impl_->CheckId(id);
+    if (!skip_special || !impl_->special[static_cast<size_t>(id)]) impl_->decoder->Append(id, &state, &text);
   }
   return text;
 }
 
-std::string Tokenizer::TokenBytes(int32_t id) const { return std::string(impl_->BytesOf(id)); }
+std::string Tokenizer::TokenBytes(int32_t id) const {
+  impl_->CheckId(id);
+  return std::string(impl_->decoder->bytes(id));
+}
 
-int32_t Tokenizer::vocab_size() const { return impl_->tokens.size(); }
+int32_t Tokenizer::vocab_size() const { return impl_->names.size(); }
 
 std::optional<int32_t> Tokenizer::SpecialId(std::string_view content) const {
   const auto found = impl_->added_ids.find(std::string(content));
@@ -227,7 +277,7 @@ std::optional<int32_t> Tokenizer::SpecialId(std::string_view content) const {
 }
 
 bool Tokenizer::IsSpecial(int32_t id) const {
-  return id >= 0 && id < impl_->tokens.size() && impl_->special[static_cast<size_t>(id)];
+  return id >= 0 && id < impl_->names.size() && impl_->special[static_cast<size_t>(id)];
 }
 
 int32_t Tokenizer::bos_id() const { return impl_->bos; }
@@ -246,13 +296,17 @@ void Tokenizer::SaveTo(const fs::path& folder) const {
 }
 
 std::string StreamDecoder::Push(int32_t id) {
-  held_ += tokenizer_->TokenBytes(id);
+  tokenizer_->impl_->CheckId(id);
+  tokenizer_->impl_->decoder->Append(id, &state_, &held_);
   const size_t complete = CompleteUtf8Prefix(held_);
   std::string ready = held_.substr(0, complete);
   held_.erase(0, complete);
   return ready;
 }
 
-std::string StreamDecoder::Finish() { return std::exchange(held_, {}); }
+std::string StreamDecoder::Finish() {
+  state_ = {};
+  return std::exchange(held_, {});
+}
 
 }  // namespace sputnik

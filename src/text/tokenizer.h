@@ -1,5 +1,5 @@
-// Text to token ids and back, by a byte-level BPE tokenizer in the Hugging Face file format; ids equal those of the
-// `tokenizers` library.
+// Text to token ids and back, by a BPE tokenizer in the Hugging Face file format, byte-level or with byte fallback; ids
+// equal those of the `tokenizers` library.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "text/token_decoder.h"
 
 namespace sputnik {
 
@@ -29,9 +31,10 @@ class Tokenizer {
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
-  // Ids of any bytes; nothing is added before or after, and Decode gives the same bytes back. A byte that is not part
-  // of valid UTF-8 becomes that byte's token. Added tokens found in the text become their ids; those marked special
-  // only with `parse_special`, otherwise their letters are ordinary text.
+  // Ids of any bytes; nothing is added before or after. Decode gives the same bytes back unless the file says
+  // otherwise, by a normalizer or by what it adds to the start of a text. A byte that is not part of valid UTF-8
+  // becomes that byte's token, or the unknown token if there is none. Added tokens found in the text become their ids;
+  // those marked special only with `parse_special`, otherwise their letters are ordinary text.
   std::vector<int32_t> Encode(std::string_view text, bool parse_special = false) const;
 
   // Ids of what someone says in a chat. As Encode, but besides the special tokens also those that shape a chat without
@@ -39,14 +42,19 @@ class Tokenizer {
   // another: all added tokens that have "｜" or "<|" in their name.
   std::vector<int32_t> EncodeContent(std::string_view text) const;
 
-  // Ids of what a chat template printed (text/chat_template.h). As EncodeContent, but control tokens whose every byte
-  // is the template's own become their ids; one that holds a byte from the conversation is ordinary text.
-  std::vector<int32_t> EncodeRendered(const jinja::Text& text) const;
+  // Ids of what a chat template printed (text/chat_template.h), of its bytes [begin, end). As EncodeContent, but
+  // control tokens whose every byte is the template's own become their ids; one that holds a byte from the conversation
+  // is ordinary text.
+  std::vector<int32_t> EncodeRendered(const jinja::Text& text, size_t begin = 0, size_t end = std::string::npos) const;
 
-  // Bytes of the tokens, one after another; these need not be whole characters. An id outside the vocabulary is an
-  // Error (bad input).
+  // `ids` of a text with what the files put around a whole text, such as the begin of a sentence: add_bos_token and
+  // add_eos_token of tokenizer_config.json if either is there, else the post-processor.
+  std::vector<int32_t> Complete(std::vector<int32_t> ids) const;
+
+  // Bytes of the tokens, one after another, by the file's decoder (text/token_decoder.h); these need not be whole
+  // characters. An id outside the vocabulary is an Error (bad input).
   std::string Decode(std::span<const int32_t> ids, bool skip_special = false) const;
-  std::string TokenBytes(int32_t id) const;
+  std::string TokenBytes(int32_t id) const;  // amid others: the first of a text may lose its space
 
   int32_t vocab_size() const;                                        // largest id + 1
   std::optional<int32_t> SpecialId(std::string_view content) const;  // of an added token, marked special or not
@@ -65,6 +73,7 @@ class Tokenizer {
   void SaveTo(const std::filesystem::path& folder) const;
 
  private:
+  friend class StreamDecoder;
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -77,10 +86,11 @@ class StreamDecoder {
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}  // must outlive this
 
   std::string Push(int32_t id);
-  std::string Finish();  // what is still held back
+  std::string Finish();  // what is still held back; the next token is the first of another text
 
  private:
   const Tokenizer* tokenizer_;
+  TokenDecoder::State state_;
   std::string held_;
 };
 

@@ -80,7 +80,7 @@ std::vector<Owner> AssignIds(const TokenizerJson& json, const std::vector<AddedT
                     json.ids[static_cast<size_t>(in_vocab)], token.id);
     }
     if (owner.vocab < 0) ++distinct;
-    if (ByteLevelToBytes(token.content, &bytes) && owner.vocab >= 0 && bytes != token.content) {
+    if (json.byte_level && owner.vocab >= 0 && ByteLevelToBytes(token.content, &bytes) && bytes != token.content) {
       ThrowBadInput("{}: added token \"{}\" is also the name of other bytes in model.vocab", source, token.content);
     }
     owner.added = static_cast<int32_t>(i);
@@ -126,6 +126,72 @@ std::vector<BpeMerge> ReadMerges(const TokenizerJson& json, const StringIndex& i
   return merges;
 }
 
+// The one character of a name, or -1.
+int32_t OnlyCharacter(std::string_view name) {
+  if (name.empty()) return -1;
+  const Utf8Char first = DecodeUtf8(name);
+  return static_cast<size_t>(first.length) == name.size() ? first.code_point : -1;
+}
+
+// Whether U+2581 has a token and stands in no merge's result after any other character.
+bool WordsStandAlone(const TokenizerJson& json, const StringIndex& index) {
+  constexpr std::string_view kMark = "\u2581";
+  if (index.Find(kMark, [&](int32_t i) { return json.names[i]; }) < 0) return false;
+  std::string joined;
+  for (int32_t i = 0; i < json.merges.size(); i += 2) {
+    joined.assign(json.merges[i]);
+    joined += json.merges[i + 1];
+    size_t at = 0;
+    while (std::string_view(joined).substr(at).starts_with(kMark)) at += kMark.size();
+    if (joined.find(kMark, at) != std::string::npos) return false;
+  }
+  return true;
+}
+
+BpeVocabulary ReadVocabulary(const TokenizerJson& json, const StringIndex& index, const std::string& source) {
+  const auto id_of = [&](std::string_view name) {
+    const int32_t found = index.Find(name, [&](int32_t i) { return json.names[i]; });
+    return found < 0 ? -1 : static_cast<int32_t>(json.ids[static_cast<size_t>(found)]);
+  };
+  BpeVocabulary vocabulary;
+  vocabulary.byte_level = json.byte_level;
+  for (int byte = 0; byte < 256; ++byte) {
+    std::string name;
+    int32_t& id = vocabulary.byte_ids[static_cast<size_t>(byte)];
+    if (!json.byte_level) {
+      id = json.byte_fallback ? id_of(fmt::format("<0x{:02X}>", byte)) : -1;
+      continue;
+    }
+    AppendUtf8(ByteLevelChar(static_cast<uint8_t>(byte)), &name);
+    id = id_of(name);
+    if (id < 0) {
+      ThrowBadInput(
+          "{}: model.vocab lacks \"{}\", the token of the byte 0x{:02X}; only complete byte-level tokenizers "
+          "are supported",
+          source, name, byte);
+    }
+  }
+  std::string bytes;
+  for (int32_t i = 0; i < json.names.size(); ++i) {
+    const auto id = static_cast<int32_t>(json.ids[static_cast<size_t>(i)]);
+    const int32_t character = json.byte_level ? -1 : OnlyCharacter(json.names[i]);
+    if (character >= 0) vocabulary.characters.emplace_back(character, id);
+    if (json.ignore_merges && (!json.byte_level || ByteLevelToBytes(json.names[i], &bytes))) {
+      vocabulary.whole.Add(json.byte_level ? std::string_view(bytes) : json.names[i]);
+      vocabulary.whole_ids.push_back(id);
+    }
+  }
+  if (!json.unknown.empty()) {
+    vocabulary.unknown = id_of(json.unknown);
+    if (vocabulary.unknown < 0) {
+      ThrowBadInput("{}: model.unk_token is \"{}\", which model.vocab lacks", source, json.unknown);
+    }
+  }
+  vocabulary.fuse_unknown = json.fuse_unknown;
+  vocabulary.words_stand_alone = !json.byte_level && !json.ignore_merges && WordsStandAlone(json, index);
+  return vocabulary;
+}
+
 }  // namespace
 
 TokenizerFile ResolveTokenizer(const TokenizerJson& json, const std::string& source) {
@@ -145,29 +211,20 @@ TokenizerFile ResolveTokenizer(const TokenizerJson& json, const std::string& sou
     index.Insert(name_of(i), i);
   }
   const std::vector<Owner> owners = AssignIds(json, file.added, index, source);
-  std::string bytes;
+  file.names.bytes.reserve(json.names.bytes.size());
   for (const Owner& owner : owners) {
-    if (owner.added >= 0) {
-      file.tokens.Add(file.added[static_cast<size_t>(owner.added)].content);
-    } else if (ByteLevelToBytes(name_of(owner.vocab), &bytes)) {
-      file.tokens.Add(bytes);
-    } else {
-      file.tokens.Add(name_of(owner.vocab));  // no merge can make it
-    }
+    file.names.Add(owner.added >= 0 ? file.added[static_cast<size_t>(owner.added)].content : name_of(owner.vocab));
   }
-  for (int byte = 0; byte < 256; ++byte) {
-    std::string name;
-    AppendUtf8(ByteLevelChar(static_cast<uint8_t>(byte)), &name);
-    const int32_t found = index.Find(name, name_of);
-    if (found < 0) {
-      ThrowBadInput(
-          "{}: model.vocab lacks \"{}\", the token of the byte 0x{:02X}; only complete byte-level tokenizers "
-          "are supported",
-          source, name, byte);
-    }
-    file.byte_ids[static_cast<size_t>(byte)] = static_cast<int32_t>(json.ids[static_cast<size_t>(found)]);
-  }
+  file.vocabulary = ReadVocabulary(json, index, source);
   file.merges = ReadMerges(json, index, source);
+  file.normalizer = json.normalizer;
+  file.post = json.post;
+  file.decoder = json.decoder;
+  for (const PostTemplate& parts : file.post) {
+    for (const int32_t id : parts) {
+      if (id >= file.names.size()) ThrowBadInput("{}: post_processor: no token has id {}", source, id);
+    }
+  }
   return file;
 }
 

@@ -5,13 +5,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "text/json_view.h"
+#include "text/pipeline_json.h"
 
 namespace sputnik {
 namespace {
-
-// What GPT-2 and a ByteLevel step with use_regex cut by.
-constexpr std::string_view kByteLevelRegex =
-    R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 // Reads tokenizer.json in one pass. model.vocab and model.merges, which are nearly all of it, go into flat tables: a
 // tree of JSON values takes three times as long, and loses a token that is named twice. The rest becomes a tree.
@@ -130,6 +128,7 @@ class Reader : public nlohmann::json_sax<Json> {
       parent.push_back(std::move(value));
       return &parent.back();
     }
+    if (parent.contains(key_)) ThrowBadInput("{}: the key \"{}\" is there twice in one object", source_, key_);
     return &(parent[key_] = std::move(value));
   }
   bool Value(Json value) {
@@ -154,99 +153,17 @@ class Reader : public nlohmann::json_sax<Json> {
   size_t merge_count_ = 0;
 };
 
-// Typed access to the small parts, with errors that name the place.
-class View {
- public:
-  View(const Json& json, std::string place, const std::string& source)
-      : json_(json), place_(std::move(place)), source_(source) {
-    if (!json_.is_object()) ThrowBadInput("{}: {} is missing or not an object", source_, place_);
-  }
-  const Json& Get(const char* key) const {
-    static const Json kNull;
-    const auto found = json_.find(key);
-    return found == json_.end() ? kNull : *found;
-  }
-  std::string String(const char* key) const {
-    const Json& value = Get(key);
-    if (!value.is_string()) ThrowBadInput("{}: {}.{} is missing or not a string", source_, place_, key);
-    return value.get<std::string>();
-  }
-  bool Bool(const char* key, bool missing) const {
-    const Json& value = Get(key);
-    if (value.is_null()) return missing;
-    if (!value.is_boolean()) ThrowBadInput("{}: {}.{} is not true or false", source_, place_, key);
-    return value.get<bool>();
-  }
-  template <class... Values>
-  void Refuse(const char* key, const Values&... allowed) const {
-    const Json& value = Get(key);
-    if (((value == Json(allowed)) || ...)) return;
-    ThrowBadInput("{}: {}.{} = {} is not supported", source_, place_, key, value.dump());
-  }
-
- private:
-  const Json& json_;
-  std::string place_;
-  const std::string& source_;
-};
-
-// One pre-tokenizer; a sequence calls this for each of its parts. True after a ByteLevel, which must be the last.
-bool AddPreTokenizer(const Json& json, const std::string& place, const std::string& source,
-                     std::vector<PreTokenizerStep>* steps) {
-  const View view(json, place, source);
-  const std::string type = view.String("type");
-  if (type == "Sequence") {
-    const Json& parts = view.Get("pretokenizers");
-    if (!parts.is_array()) ThrowBadInput("{}: {}.pretokenizers is missing or not an array", source, place);
-    bool closed = false;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      if (closed) ThrowBadInput("{}: {}: a step after ByteLevel is not supported", source, place);
-      closed = AddPreTokenizer(parts[i], fmt::format("{}.pretokenizers[{}]", place, i), source, steps);
-    }
-    return closed;
-  }
-  if (type == "Split") {
-    view.Refuse("behavior", "Isolated");
-    view.Refuse("invert", false, nullptr);
-    const View pattern(view.Get("pattern"), place + ".pattern", source);
-    const bool literal = !pattern.Get("String").is_null();
-    steps->push_back({pattern.String(literal ? "String" : "Regex"), literal});
-    return false;
-  }
-  if (type == "Digits") {
-    steps->push_back({view.Bool("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)"});
-    return false;
-  }
-  if (type == "ByteLevel") {
-    if (view.Bool("add_prefix_space", true)) {
-      ThrowBadInput("{}: {}.add_prefix_space = true is not supported", source, place);
-    }
-    if (view.Bool("use_regex", true)) steps->push_back({std::string(kByteLevelRegex)});
-    return true;
-  }
-  ThrowBadInput("{}: {}.type = \"{}\" is not supported (Sequence, Split, Digits and ByteLevel are)", source, place,
-                type);
-}
-
-void CheckSupported(const Json& root, const std::string& source) {
-  const View file(root, "the file's content", source);
-  const Json& normalizer = file.Get("normalizer");
-  if (!normalizer.is_null()) {
-    const View view(normalizer, "normalizer", source);
-    const std::string type = view.String("type");
-    if (type != "Sequence") ThrowBadInput("{}: normalizer.type = \"{}\" is not supported (none is)", source, type);
-    view.Refuse("normalizers", Json::array());
-  }
-  View(file.Get("decoder"), "decoder", source).Refuse("type", "ByteLevel");
-  const Json& post_processor = file.Get("post_processor");
-  if (!post_processor.is_null()) View(post_processor, "post_processor", source).Refuse("type", "ByteLevel");
-  const View model(file.Get("model"), "model", source);
+void ReadModel(const JsonView& model, TokenizerJson* file) {
+  model.KnowsOnly({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+                   "byte_fallback", "ignore_merges"});
   model.Refuse("type", "BPE");
   model.Refuse("dropout", nullptr, 0.0);
   model.Refuse("continuing_subword_prefix", nullptr, "");
   model.Refuse("end_of_word_suffix", nullptr, "");
-  model.Refuse("byte_fallback", nullptr, false);
-  model.Refuse("ignore_merges", nullptr, false);
+  file->byte_fallback = model.Bool("byte_fallback", false);
+  file->fuse_unknown = model.Bool("fuse_unk", false);
+  file->ignore_merges = model.Bool("ignore_merges", false);
+  if (!model.Get("unk_token").is_null()) file->unknown = model.String("unk_token");
 }
 
 std::vector<AddedToken> ReadAddedTokens(const Json& list, const std::string& source) {
@@ -255,22 +172,20 @@ std::vector<AddedToken> ReadAddedTokens(const Json& list, const std::string& sou
   if (!list.is_array()) ThrowBadInput("{}: added_tokens is not an array", source);
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = fmt::format("added_tokens[{}]", i);
-    const View view(list[i], place, source);
+    const JsonView view(list[i], place, source);
     AddedToken token;
     token.content = view.String("content");
     if (token.content.empty() || token.content.size() > kMaxAddedTokenBytes) {
       ThrowBadInput("{}: {}.content has {} bytes; 1 to {} are supported", source, place, token.content.size(),
                     kMaxAddedTokenBytes);
     }
-    const Json& id = view.Get("id");
-    if (!id.is_number_integer() || id < 0 || id >= kMaxTokenizerTokens) {
-      ThrowBadInput("{}: {}.id = {} is not a whole number from 0 to {}", source, place, id.dump(),
-                    kMaxTokenizerTokens - 1);
-    }
-    token.id = id.get<int32_t>();
+    view.KnowsOnly({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    token.id = static_cast<int32_t>(view.Whole("id", 0, kMaxTokenizerTokens - 1));
     token.special = view.Bool("special", false);
     token.normalized = view.Bool("normalized", !token.special);
-    for (const char* key : {"single_word", "lstrip", "rstrip"}) view.Refuse(key, nullptr, false);
+    token.single_word = view.Bool("single_word", false);
+    token.lstrip = view.Bool("lstrip", false);
+    token.rstrip = view.Bool("rstrip", false);
     added.push_back(std::move(token));
   }
   std::stable_sort(added.begin(), added.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -283,25 +198,34 @@ TokenizerJson ParseTokenizerJson(std::string_view json, const std::string& sourc
   TokenizerJson file;
   Reader reader(source, &file);
   Json::sax_parse(json.begin(), json.end(), &reader);
-  CheckSupported(reader.root, source);
+  const JsonView root(reader.root, "the file's content", source);
+  root.KnowsOnly({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+                  "decoder", "model"});
+  const JsonView model(root.Get("model"), "model", source);
   if (!reader.has_vocab) ThrowBadInput("{}: model.vocab is missing or not an object", source);
   if (!reader.has_merges) ThrowBadInput("{}: model.merges is missing or not an array", source);
-  if (!AddPreTokenizer(reader.root["pre_tokenizer"], "pre_tokenizer", source, &file.steps)) {
-    ThrowBadInput("{}: pre_tokenizer does not end with ByteLevel; only byte-level tokenizers are supported", source);
-  }
-  file.added = ReadAddedTokens(reader.root["added_tokens"], source);
+  ReadModel(model, &file);
+  file.normalizer = ReadNormalizer(root.Get("normalizer"), source);
+  file.steps = ReadPreTokenizer(root.Get("pre_tokenizer"), source, &file.byte_level);
+  file.post = ReadPostProcessor(root.Get("post_processor"), source);
+  file.decoder = ReadDecoder(root.Get("decoder"), source);
+  file.added = ReadAddedTokens(root.Get("added_tokens"), source);
   return file;
 }
 
 SpecialTokenNames ParseTokenizerConfig(std::string_view json, const std::string& source) {
   const Json root = ParseJson(json, source);
-  const View view(root, "the file's content", source);
+  const JsonView view(root, "the file's content", source);
   const auto name = [&](const char* key) {
     const Json& value = view.Get(key);
     if (value.is_null()) return std::string();
-    return value.is_string() ? value.get<std::string>() : View(value, key, source).String("content");
+    return value.is_string() ? value.get<std::string>() : JsonView(value, key, source).String("content");
   };
-  return {name("bos_token"), name("eos_token"), name("pad_token")};
+  const auto flag = [&](const char* key) -> std::optional<bool> {
+    if (!root.contains(key)) return std::nullopt;
+    return view.Bool(key, false);
+  };
+  return {name("bos_token"), name("eos_token"), name("pad_token"), flag("add_bos_token"), flag("add_eos_token")};
 }
 
 std::string FormatTokenizerJson(const TokenizerJson& file) {
@@ -311,9 +235,9 @@ std::string FormatTokenizerJson(const TokenizerJson& file) {
   for (const AddedToken& token : file.added) {
     head["added_tokens"].push_back({{"id", token.id},
                                     {"content", token.content},
-                                    {"single_word", false},
-                                    {"lstrip", false},
-                                    {"rstrip", false},
+                                    {"single_word", token.single_word},
+                                    {"lstrip", token.lstrip},
+                                    {"rstrip", token.rstrip},
                                     {"normalized", token.normalized},
                                     {"special", token.special}});
   }

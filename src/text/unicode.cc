@@ -64,6 +64,14 @@ Utf8Char DecodeUtf8(std::string_view text) {
   return {code_point, length};
 }
 
+Utf8Char LastUtf8Char(std::string_view text) {
+  for (size_t length = 1; length <= 4 && length <= text.size(); ++length) {
+    const Utf8Char last = DecodeUtf8(text.substr(text.size() - length));
+    if (last.code_point >= 0 && static_cast<size_t>(last.length) == length) return last;
+  }
+  return {kInvalidUtf8, 1};
+}
+
 void AppendUtf8(int32_t code_point, std::string* text) {
   const auto push = [&](int32_t byte) { text->push_back(static_cast<char>(byte)); };
   if (code_point < 0x80) {

@@ -22,6 +22,9 @@ struct Utf8Char {
 // The first character of a non-empty text. Overlong forms, surrogates and values above U+10FFFF are invalid.
 Utf8Char DecodeUtf8(std::string_view text);
 
+// The last character of a non-empty text; kInvalidUtf8 with length 1 when it ends otherwise.
+Utf8Char LastUtf8Char(std::string_view text);
+
 void AppendUtf8(int32_t code_point, std::string* text);
 
 // Bytes from the start that are whole, valid characters.

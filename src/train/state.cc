@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "model/adapter_file.h"
 #include "model/checkpoint.h"
 
 namespace sputnik {
@@ -146,7 +147,11 @@ fs::path SaveCheckpoint(const fs::path& run_folder, const RunState& state, const
     CreateFolders(checkpoints);
     fs::remove_all(folder);
     fs::create_directories(folder / "trainer");
-    SaveModel(folder, decoder);
+    if (decoder.adapter() != nullptr) {
+      SaveAdapter(folder, *decoder.adapter());  // all that has changed; it names its base
+    } else {
+      SaveModel(folder, decoder);
+    }
     if (write_extra) write_extra(folder);
     optimizer.Save(folder / "trainer" / "optimizer.safetensors");
     WriteState(folder / "trainer" / "state.json", state);
@@ -239,7 +244,7 @@ RunState ReadRunState(const fs::path& checkpoint) {
 
 fs::path ResolveModelFolder(const fs::path& folder) {
   if (!fs::is_directory(folder)) ThrowBadInput("{}: no such folder", folder.string());
-  if (fs::exists(folder / "config.json")) return folder;
+  if (fs::exists(folder / "config.json") || IsAdapterFolder(folder)) return folder;
   if (fs::is_directory(folder / "checkpoints")) {
     if (const auto newest = NewestCheckpoint(folder)) return *newest;
     ThrowBadInput("{}: the run has no complete checkpoint yet", folder.string());

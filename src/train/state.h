@@ -2,6 +2,8 @@
 //   checkpoints/step-N/  config.json generation_config.json model.safetensors [tokenizer files]
 //                        trainer/optimizer.safetensors trainer/state.json  MANIFEST.json (sizes and hashes, written
 //                        last)
+//                        of a model with an adapter: adapter_config.json adapter_model.safetensors instead of the first
+//                        three, so that what stays frozen is not written again and again
 //   checkpoints/latest   the name of the newest complete one
 //   checkpoints/best     the name of the one that the stage's evaluations liked best so far, if they compare
 // It is written under a temporary name, synced, and renamed; whatever kills the process, `latest` names a whole one.
@@ -54,7 +56,8 @@ void VerifyCheckpoint(const std::filesystem::path& checkpoint);
 
 RunState ReadRunState(const std::filesystem::path& checkpoint);
 
-// The model folder that a user's DIR means: a run folder's newest checkpoint, or the folder itself.
+// The model folder that a user's DIR means: a run folder's newest checkpoint, or the folder itself. It may be an
+// adapter's.
 std::filesystem::path ResolveModelFolder(const std::filesystem::path& folder);
 
 }  // namespace sputnik

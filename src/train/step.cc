@@ -7,7 +7,7 @@
 namespace sputnik {
 
 Trainer::Trainer(Decoder& decoder, const Machine& machine, const OptimizerConfig& config, int64_t arena_limit)
-    : decoder_(decoder), machine_(machine), optimizer_(decoder.params(), config), arena_(arena_limit) {}
+    : decoder_(decoder), machine_(machine), optimizer_(decoder.trained(), config), arena_(arena_limit) {}
 
 void Trainer::ForwardBackward(const Batch& batch, int64_t index, const Objective& objective, const StepOptions& options,
                               double total_weight, double total_tokens, StepResult& result) {
@@ -45,7 +45,7 @@ void Trainer::ForwardBackward(const Batch& batch, int64_t index, const Objective
 
 StepResult Trainer::Step(std::span<const Batch> micro_batches, const Objective& objective, const StepOptions& options) {
   StepResult result;
-  decoder_.params().ClearGradients();
+  decoder_.trained().ClearGradients();
   const double total_weight = TotalWeight(micro_batches);
   for (const Batch& batch : micro_batches) result.tokens += batch.tokens();
   for (size_t i = 0; i < micro_batches.size(); ++i) {
@@ -67,7 +67,7 @@ StepResult Trainer::Step(std::span<const Batch> micro_batches, const Objective& 
   if (result.skipped) return result;
   const bool clipped = options.clip > 0 && result.gradient_norm > options.clip;
   optimizer_.Step(machine_, options.lr, clipped ? options.clip / result.gradient_norm : 1.0);
-  if (options.bias_update_rate > 0) {
+  if (options.bias_update_rate > 0 && decoder_.adapter() == nullptr) {  // beside an adapter all else is frozen
     for (auto& [layer, bias] : decoder_.RouterBiases()) {
       const std::vector<int64_t>& loads = result.loads[static_cast<size_t>(layer)];
       if (!loads.empty()) {

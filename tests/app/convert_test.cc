@@ -42,6 +42,35 @@ class ConvertVerb : public testing::Test {
   const fs::path out_ = folder_ / "out";
 };
 
+// An adapter of PEFT's, used beside its model and merged into it, by name of the base or by its own.
+TEST_F(ConvertVerb, AnAdapterIsMerged) {
+  const fs::path base = Golden("v3_groups"), adapter = folder_ / "adapter";
+  fs::copy(GoldenFolder() / "lora" / "v3_everything", adapter);
+  const auto scores = [](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), "score");
+    const Json line = Json::parse(OutputOf(flags, "{\"tokens\": [3, 9, 4, 17, 30, 2, 8]}\n"));
+    std::vector<double> logprobs;
+    for (size_t i = 1; i < line["logprobs"].size(); ++i) logprobs.push_back(line["logprobs"][i].get<double>());
+    return logprobs;
+  };
+  Convert(base, {"--adapter", adapter.string()});
+  const std::vector<double> plain = scores({"--model", base.string()}),
+                            beside = scores({"--model", base.string(), "--adapter", adapter.string()}),
+                            merged = scores({"--model", out_.string()});
+  ASSERT_EQ(plain.size(), 6u);
+  EXPECT_LE(LargestDifference(beside, merged), 1e-4);
+  EXPECT_GE(LargestDifference(beside, plain), 0.1);
+  Json config = ReadJsonFile(adapter / "adapter_config.json");
+  config["base_model_name_or_path"] = base.string();
+  WriteFileAtomically(adapter / "adapter_config.json", config.dump());
+  EXPECT_EQ(scores({"--model", adapter.string()}), beside);
+  const Outcome twice = RunProgram({"score", "--model", adapter.string(), "--adapter", adapter.string()});
+  EXPECT_EQ(twice.code, 2);
+  EXPECT_MENTIONS(twice.err, "--adapter");
+  const Json about = Json::parse(OutputOf({"info", adapter.string(), "--json"}));
+  EXPECT_EQ(about["base"], base.string());
+}
+
 // MTP modules with their copies, shards, tied heads: all bytes and all keys.
 TEST_F(ConvertVerb, WithoutATypeOnlyTheFilesAreCutAnew) {
   for (const char* name : {"v3_mtp", "v2_groups_bf16_sharded", "v3_bf16", "v3_tied"}) {

@@ -8,23 +8,16 @@
 
 #include "base/json.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/model_folders.h"
-#include "tests/support/program.h"
+#include "tests/support/verb_on_model.h"
 
 namespace sputnik {
 namespace {
 
-std::vector<Json> Parsed(const std::string& lines) {
-  std::istringstream in(lines);
-  std::vector<Json> list;
-  for (std::string line; std::getline(in, line);) list.push_back(Json::parse(line));
-  return list;
-}
-
 // A model that says "7" to everything, and problems on two levels: on the first all answers are 7, on the second none.
-class EvalVerb : public testing::Test {
+class EvalVerb : public VerbOnModel {
  protected:
-  EvalVerb() : tokenizer_(MakeParrotFolder(folder_.path(), "7")) {
+  EvalVerb() : VerbOnModel("eval") {
+    MakeParrotFolder(folder_.path(), "7");
     std::string lines;
     for (int i = 0; i < 400; ++i) {
       lines += fmt::format("{{\"prompt\": \"number {}?\", \"answer\": \"{}\", \"level\": {}}}\n", i, i % 2 == 0 ? 7 : 8,
@@ -36,21 +29,11 @@ class EvalVerb : public testing::Test {
     std::ofstream(folder_ / name, std::ios::binary) << text;
     return folder_ / name;
   }
-  std::string Eval(std::vector<std::string> more) {
-    more.insert(more.begin(), {"eval", "--model", folder_.path()});
-    return OutputOf(more);
-  }
   std::vector<Json> OnProblems(std::vector<std::string> more) {
     more.insert(more.begin(), {"--task", "jsonl", "--set", "file=" + problems_, "--json"});
-    return Parsed(Eval(std::move(more)));
-  }
-  std::string Complaint(int code, std::vector<std::string> more) {
-    more.insert(more.begin(), {"eval", "--model", folder_.path()});
-    return MessageOf(code, more);
+    return Lines(more);
   }
 
-  TemporaryFolder folder_;
-  Tokenizer tokenizer_;
   std::string problems_;
 };
 
@@ -86,7 +69,7 @@ TEST_F(EvalVerb, FlagsChooseLevelsSplitAndSamples) {
 
 TEST_F(EvalVerb, TheTableSaysTheSame) {
   const std::string table =
-      Eval({"--task", "jsonl", "--set", "task.file=" + problems_, "--problems", "10", "--samples", "2"});
+      Output({"--task", "jsonl", "--set", "task.file=" + problems_, "--problems", "10", "--samples", "2"});
   std::istringstream in(table);
   std::string head, first, second, more;
   std::getline(in, head);
@@ -110,7 +93,7 @@ TEST_F(EvalVerb, AFileWithFewerProblemsIsAskedOnceAndThatIsSaid) {
   std::vector<std::string> as_json = arguments;
   as_json.push_back("--json");
   const Outcome result = RunProgram(as_json), table = RunProgram(arguments);
-  const Json level = Parsed(result.out).at(0);
+  const Json level = ParseJsonLines(result.out).at(0);
   const auto n = level["n"].get<int64_t>();
   EXPECT_GT(n, 5);
   EXPECT_LT(n, 60) << "about a tenth of 200";
@@ -143,7 +126,7 @@ TEST_F(EvalVerb, TextIsMeasuredInUnitsOfEveryTokenizer) {
   }
   SaveModel(folder_.path(), *decoder);
   const std::string text = Write("text.txt", "caf\xc3\xa9 au lait");  // 13 bytes, 12 characters
-  const Json json = Parsed(Eval({"--text", text, "--json"})).at(0);
+  const Json json = Lines({"--text", text, "--json"}).at(0);
   const double nats = std::log(265.0);
   EXPECT_EQ(json["bytes"], 13);
   EXPECT_EQ(json["characters"], 12);
@@ -154,7 +137,7 @@ TEST_F(EvalVerb, TextIsMeasuredInUnitsOfEveryTokenizer) {
   EXPECT_NEAR(json["nats_per_character"].get<double>(), 13 * nats / 12, 1e-5);
   EXPECT_NEAR(json["bits_per_byte"].get<double>(), nats / std::log(2.0), 1e-5);
   EXPECT_FALSE(json.contains("bits_per_byte_ci95")) << "one stretch says nothing of others";
-  const std::string table = Eval({"--text", text});
+  const std::string table = Output({"--text", text});
   EXPECT_EQ(table.find("95%"), std::string::npos);
   EXPECT_MENTIONS(table, "perplexity");
   EXPECT_MENTIONS(table, "265.000");
@@ -164,22 +147,21 @@ TEST_F(EvalVerb, TextsHaveIntervals) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += fmt::format("Number {} of {}.\n%\n", i * i, std::string(i % 7, 'x'));
   const std::string file = Write("many.txt", text);
-  const Json json = Parsed(Eval({"--text", file, "--percent-separated", "--json"})).at(0);
+  const Json json = Lines({"--text", file, "--percent-separated", "--json"}).at(0);
   EXPECT_EQ(json["ci95_over"], "documents");
   for (const std::string name : {"nats_per_token", "bits_per_byte", "nats_per_character"}) {
     EXPECT_LT(json[name + "_ci95"][0], json[name]);
     EXPECT_GT(json[name + "_ci95"][1], json[name]);
   }
-  EXPECT_MENTIONS(Eval({"--text", file, "--percent-separated"}), "over documents");
-  EXPECT_MENTIONS(Eval({"--text", file, "--context", "16"}), "over stretches of 16 tokens");
+  EXPECT_MENTIONS(Output({"--text", file, "--percent-separated"}), "over documents");
+  EXPECT_MENTIONS(Output({"--text", file, "--context", "16"}), "over stretches of 16 tokens");
 }
 
 TEST_F(EvalVerb, SeveralTextsAndWindows) {
   const std::string one = Write("one.txt", "one fish\n%\ntwo fish\n%\nred fish"), two = Write("two.txt", "blue fish");
-  EXPECT_EQ(Parsed(Eval({"--text", one, "--text", two, "--json"})).at(0)["documents"], 2);
+  EXPECT_EQ(Lines({"--text", one, "--text", two, "--json"}).at(0)["documents"], 2);
   const Json json =
-      Parsed(Eval({"--text", one, "--text", two, "--percent-separated", "--context", "8", "--stride", "2", "--json"}))
-          .at(0);
+      Lines({"--text", one, "--text", two, "--percent-separated", "--context", "8", "--stride", "2", "--json"}).at(0);
   EXPECT_EQ(json["documents"], 4);
   EXPECT_EQ(json["context"], 8);
   EXPECT_EQ(json["stride"], 2);
@@ -188,9 +170,8 @@ TEST_F(EvalVerb, SeveralTextsAndWindows) {
 TEST_F(EvalVerb, IdsThatOnlyTheModelHasAreWrongAnswersAndNoError) {
   const TemporaryFolder padded;
   MakeTinyFolder(padded.path(), 1, 2000);
-  const Json json = Parsed(OutputOf({"eval", "--model", padded.path(), "--task", "addition", "--level", "1",
-                                     "--temperature", "1", "--problems", "5", "--json"}))
-                        .at(0);
+  const Json json = Json::parse(OutputOf({"eval", "--model", padded.path(), "--task", "addition", "--level", "1",
+                                          "--temperature", "1", "--problems", "5", "--json"}));
   EXPECT_EQ(json["pass_at_1"], 0);
   EXPECT_GT(json["mean_tokens"].get<double>(), 0);
 }

@@ -2,42 +2,23 @@
 
 #include <gtest/gtest.h>
 
-#include <sstream>
-
 #include "base/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/golden.h"
-#include "tests/support/model_folders.h"
-#include "tests/support/program.h"
+#include "tests/support/verb_on_model.h"
 #include "text/chat.h"
 
 namespace sputnik {
 namespace {
 
-std::vector<Json> Parsed(const std::string& lines) {
-  std::istringstream in(lines);
-  std::vector<Json> list;
-  for (std::string line; std::getline(in, line);) list.push_back(Json::parse(line));
-  return list;
-}
-
-class GenerateVerb : public testing::Test {
+class GenerateVerb : public VerbOnModel {
  protected:
-  std::string Text(std::vector<std::string> more, std::string_view input = {}) {
-    more.insert(more.begin(), {"generate", "--model", model_});
-    return OutputOf(more, input);
-  }
+  GenerateVerb() : VerbOnModel("generate") {}
   Json Made(std::vector<std::string> more) {
     more.push_back("--json");
-    return Json::parse(Text(std::move(more)));
-  }
-  std::string Complaint(int code, std::vector<std::string> more) {
-    more.insert(more.begin(), {"generate", "--model", model_});
-    return MessageOf(code, more);
+    return Json::parse(Output(more));
   }
 
-  TemporaryFolder folder_;
-  std::string model_ = folder_.path();
   Tokenizer tokenizer_ = MakeTinyFolder(folder_.path());
 };
 
@@ -116,7 +97,7 @@ TEST_F(GenerateVerb, SamplesComeInTheirOrderAndDiffer) {
   const std::vector<std::string> flags = {"--prompt", "a", "--max-tokens", "8", "--ignore-eos", "--samples", "3"};
   std::vector<std::string> json_flags = flags;
   json_flags.push_back("--json");
-  const std::vector<Json> made = Parsed(Text(json_flags));
+  const std::vector<Json> made = Lines(json_flags);
   ASSERT_EQ(made.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(made[i]["sample"], i);
   EXPECT_NE(made[0]["tokens"], made[1]["tokens"]);
@@ -129,7 +110,7 @@ TEST_F(GenerateVerb, PromptsComeFromFlagsFilesAndStandardInput) {
   const std::string file = folder_ / "prompt.txt";
   WriteFileAtomically(file, "one\ntwo");
   EXPECT_EQ(Made({"--prompt-file", file, "--max-tokens", "5"}), made);
-  EXPECT_EQ(Json::parse(Text({"--prompt-file", "-", "--max-tokens", "5", "--json"}, "one\ntwo")), made);
+  EXPECT_EQ(Json::parse(Output({"--prompt-file", "-", "--max-tokens", "5", "--json"}, "one\ntwo")), made);
   EXPECT_EQ(Made({"--tokens", Json(tokenizer_.Encode("one\ntwo")).dump(), "--max-tokens", "5"}), made);
   EXPECT_EQ(Made({"--prompt", "x", "--bos", "--max-tokens", "1"})["prompt_tokens"], 2);
   const Message message{"user", "x"};
@@ -158,7 +139,7 @@ TEST_F(GenerateVerb, WithoutATokenizerIdsAreShown) {
   EXPECT_TRUE(made["text"].is_null());
   std::string ids;
   for (const Json& token : made["tokens"]) ids += fmt::format("{}{}", ids.empty() ? "" : " ", token.dump());
-  EXPECT_EQ(Text({"--tokens", "[10, 11]", "--max-tokens", "3", "--ignore-eos"}), ids + "\n");
+  EXPECT_EQ(Output({"--tokens", "[10, 11]", "--max-tokens", "3", "--ignore-eos"}), ids + "\n");
   EXPECT_MENTIONS(Complaint(3, {"--prompt", "a"}), "no tokenizer.json here");
 }
 

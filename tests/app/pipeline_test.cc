@@ -9,9 +9,11 @@
 #include <map>
 #include <set>
 
+#include "app/model_folder.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "model/adapter_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
 #include "tests/support/tiny_recipe.h"
@@ -35,8 +37,9 @@ std::map<std::string, std::string> Substance(const fs::path& run) {
   for (const auto& entry : fs::recursive_directory_iterator(run)) {
     const std::string name = entry.path().filename().string(), path = entry.path().lexically_relative(run).string();
     if (!entry.is_regular_file()) continue;
-    if (name == "model.safetensors" || name == "optimizer.safetensors" || path.starts_with("rollouts/") ||
-        path.starts_with("results/") || path.starts_with("tokenizer/") || path.starts_with("data/")) {
+    if (name == "model.safetensors" || name == "adapter_model.safetensors" || name == "optimizer.safetensors" ||
+        path.starts_with("rollouts/") || path.starts_with("results/") || path.starts_with("tokenizer/") ||
+        path.starts_with("data/")) {
       files[path] = ReadFile(entry.path());
     }
     if (name != "metrics.jsonl") continue;
@@ -191,6 +194,55 @@ TEST_F(PipelineTest, ARunKilledAnywhereEndsTheSame) {
   ExpectSameSubstance(whole, cut);
 }
 
+// Fine-tuning and reinforcement learning of an adapter on what pretraining left: the base is not written again, the
+// same path samples and trains, and the run is opened by its folder.
+TEST_F(PipelineTest, WithLoraOnlyAnAdapterLearns) {
+  const std::vector<std::string> lora = {"lora.rank=3", "improve.kl_weight=0.01", "controls.run=[\"random_reward\"]"};
+  const fs::path run = folder_ / "run";
+  ASSERT_TRUE(Run(run, false, lora));
+  int64_t rounds = 0;
+  for (const fs::path& course : {run, run / "controls" / "random_reward"}) {  // the second learns something
+    for (const Json& line : LinesOf(course / "metrics.jsonl")) {
+      if (!line.contains("train_rollout_logprob_abs_diff")) continue;
+      EXPECT_EQ(line["train_rollout_logprob_abs_diff"], 0.0);
+      ++rounds;
+    }
+  }
+  EXPECT_GT(rounds, 10);
+  const fs::path end = run / "checkpoints" / "step-34", pretrained = run / "checkpoints" / "step-12";
+  EXPECT_FALSE(fs::exists(end / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(pretrained / "model.safetensors"));
+  EXPECT_EQ(AdapterBase(end), fs::absolute(pretrained));
+  const ModelFolder opened = OpenModelFolder(run);
+  ASSERT_NE(opened.decoder->adapter(), nullptr);
+  EXPECT_TRUE(opened.tokenizer);
+  double moved = 0;
+  for (const Param& param : opened.decoder->adapter()->params().list()) {
+    if (!param.spec.name.ends_with("lora_B.weight")) continue;
+    for (const float value : param.tensor.span<float>()) moved = std::max(moved, std::abs(static_cast<double>(value)));
+  }
+  EXPECT_GT(moved, 0);
+  EXPECT_TRUE(fs::exists(run / "results" / "control_random.jsonl"));
+  // It goes on where it ended: another run, on its adapter.
+  ASSERT_TRUE(Run(folder_ / "more", false, {"run.stages=[\"improve\"]", "run.from=" + run.string()}));
+  EXPECT_EQ(AdapterBase(folder_ / "more" / "checkpoints" / "step-10"), fs::absolute(pretrained));
+}
+
+TEST_F(PipelineTest, ALoraRunKilledAnywhereEndsTheSame) {
+  const fs::path whole = folder_ / "whole", cut = folder_ / "cut";
+  ASSERT_TRUE(Run(whole, false, {"lora.rank=2"}));
+  const uintmax_t bytes = fs::file_size(whole / "metrics.jsonl");
+  for (const double share : {0.5, 0.8}) {
+    std::vector<std::string> arguments = {"run",     recipe_.string(), "--out",      cut.string(),
+                                          "--quiet", "--set",          "lora.rank=2"};
+    if (fs::exists(cut / "metrics.jsonl")) arguments.push_back("--resume");
+    KillAt(arguments, cut / "metrics.jsonl", static_cast<uintmax_t>(share * static_cast<double>(bytes)));
+  }
+  ASSERT_TRUE(Run(cut, true, {"lora.rank=2"}));
+  // The adapter's base lies in either run's own folder; all else is equal.
+  ExpectSameSubstance(whole, cut);
+}
+
 TEST_F(PipelineTest, ThreadsChangeNothing) {
   ASSERT_TRUE(Run(folder_ / "one", false, {"run.threads=1"}));
   ASSERT_TRUE(Run(folder_ / "two", false, {"run.threads=2"}));
@@ -218,6 +270,8 @@ TEST_F(PipelineTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {
   };
   refused(ExitCode::kUsage, "did you mean \"addition\"", {"improve.task=adition"});
   refused(ExitCode::kUsage, "600", {"improve.max_level=600"});
+  refused(ExitCode::kUsage, "did you mean \"o_proj\"", {"lora.rank=2", "lora.targets=[\"o_prj\"]"});
+  refused(ExitCode::kUsage, "lora.rank", {"lora.rank=-1"});
   refused(ExitCode::kUsage, "num_experts_per_tok", {"model.num_experts_per_tok=9"});
   refused(ExitCode::kUsage, "n_group", {"model.n_group=3"});
   refused(ExitCode::kBadInput, "chats.jsonl", {"sft.conversations=chats.jsonl"});

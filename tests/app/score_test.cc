@@ -5,36 +5,25 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <sstream>
 
 #include "base/json.h"
 #include "engine/request.h"
 #include "kernel/backend.h"
 #include "model/checkpoint.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/model_folders.h"
-#include "tests/support/program.h"
+#include "tests/support/verb_on_model.h"
 
 namespace sputnik {
 namespace {
 
-std::vector<Json> Parsed(const std::string& lines) {
-  std::istringstream in(lines);
-  std::vector<Json> list;
-  for (std::string line; std::getline(in, line);) list.push_back(Json::parse(line));
-  return list;
-}
-
-class ScoreVerb : public testing::Test {
+class ScoreVerb : public VerbOnModel {
  protected:
-  std::vector<Json> Scores(const std::string& input, std::vector<std::string> more = {}) {
-    more.insert(more.begin(), {"score", "--model", model_});
-    return Parsed(OutputOf(more, input));
+  ScoreVerb() : VerbOnModel("score") {}
+  std::vector<Json> Scores(const std::string& input, const std::vector<std::string>& more = {}) {
+    return Lines(more, input);
   }
-  std::string Message(const std::string& input) { return MessageOf(3, {"score", "--model", model_}, input); }
+  std::string Message(const std::string& input) { return Complaint(3, {}, input); }
 
-  TemporaryFolder folder_;
-  std::string model_ = folder_.path();
   Tokenizer tokenizer_ = MakeTinyFolder(folder_.path());
 };
 
@@ -53,7 +42,7 @@ TEST_F(ScoreVerb, ScoresTextsAndTokensLineByLine) {
 
   const std::string file = folder_ / "texts.jsonl";
   std::ofstream(file) << tokens.dump() << "\n";
-  EXPECT_EQ(Parsed(OutputOf({"score", "--model", model_, "--json", file})), std::vector<Json>{lines[0]});
+  EXPECT_EQ(Lines({"--json", file}), std::vector<Json>{lines[0]});
   const Json with_bos = Scores("{\"text\": \"x\"}", {"--bos"})[0];
   EXPECT_EQ(with_bos["tokens"][0], tokenizer_.bos_id());
   EXPECT_EQ(with_bos["tokens"].size(), 2u);
@@ -117,7 +106,7 @@ TEST_F(ScoreVerb, BrokenLinesAreNamed) {
   const auto message = [&](const std::string& line) {
     const Outcome outcome = RunProgram({"score", "--model", model_}, good + line);
     EXPECT_EQ(outcome.code, 3);
-    EXPECT_EQ(Parsed(outcome.out).size(), 1u) << "what came before is there";
+    EXPECT_EQ(ParseJsonLines(outcome.out).size(), 1u) << "what came before is there";
     return outcome.err;
   };
   EXPECT_MENTIONS(message("{\"text\": \"b\n"), "standard input:2: not valid JSON");
@@ -127,7 +116,7 @@ TEST_F(ScoreVerb, BrokenLinesAreNamed) {
   EXPECT_MENTIONS(message("{\"tokens\": [1, -2]}\n"), "standard input:2: -2 is no token id");
   const std::string file = folder_ / "x.jsonl";
   std::ofstream(file) << "{\n";
-  EXPECT_MENTIONS(MessageOf(3, {"score", "--model", model_, file}), file + ":1");
+  EXPECT_MENTIONS(Complaint(3, {file}), file + ":1");
 }
 
 TEST_F(ScoreVerb, SequencesAsLongAsTheContextAndNoLonger) {
@@ -147,7 +136,7 @@ TEST_F(ScoreVerb, BrokenWeightsAreANumericError) {
   const std::unique_ptr<Decoder> decoder = LoadModel(folder_.path(), true);
   decoder->params().Get("lm_head.weight").as<float>()[5] = std::numeric_limits<float>::quiet_NaN();
   SaveModel(folder_.path(), *decoder);
-  EXPECT_MENTIONS(MessageOf(5, {"score", "--model", model_}, "{\"tokens\": [1, 2]}"), "not finite");
+  EXPECT_MENTIONS(Complaint(5, {}, "{\"tokens\": [1, 2]}"), "not finite");
 }
 
 TEST_F(ScoreVerb, ATokenizerOfAnotherModelIsRefused) {

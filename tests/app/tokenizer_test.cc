@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "tests/support/byte_tokenizer.h"
 #include "tests/support/expect_error.h"
@@ -126,6 +127,24 @@ TEST_F(Coding, ControlTokensAreTextUnlessAskedFor) {
   EXPECT_EQ(one, fmt::format("[{}]\n", tokenizer_.eos_id()));
   EXPECT_EQ(Decode(one), text);
   EXPECT_EQ(Decode(one, {"--skip-special"}), "\n");
+}
+
+TEST_F(Coding, JsonStringsMayHoldLineBreaks) {
+  const std::string ids = Encode("\"a\\nb\"\n\"\\u00e9\"\n", {"--json"});
+  EXPECT_EQ(
+      ids, fmt::format("{}\n{}\n", Json(tokenizer_.Encode("a\nb")).dump(), Json(tokenizer_.Encode("\xc3\xa9")).dump()));
+  EXPECT_EQ(Decode(ids, {"--json"}), "\"a\\nb\"\n\"\xc3\xa9\"\n");
+  EXPECT_EQ(Decode(Json(tokenizer_.Encode("a\xff")).dump(), {"--json"}), "\"a\xef\xbf\xbd\"\n");
+  EXPECT_MENTIONS(RunProgram({"tokenizer", "encode", "--model", out_, "--json"}, "7\n").err, "expected a JSON string");
+}
+
+TEST_F(Coding, ACompleteTextHasWhatTheConfigPutsAroundIt) {
+  EXPECT_EQ(Encode("a", {"--complete"}), Encode("a"));
+  Json config = ReadJsonFile(out_ + "/tokenizer_config.json");
+  config["add_bos_token"] = true;
+  WriteFileAtomically(out_ + "/tokenizer_config.json", config.dump());
+  EXPECT_EQ(Encode("a", {"--complete"}), fmt::format("[{},{}]\n", tokenizer_.bos_id(), tokenizer_.Encode("a").at(0)));
+  EXPECT_EQ(Encode("a"), fmt::format("[{}]\n", tokenizer_.Encode("a").at(0)));
 }
 
 TEST_F(Coding, BrokenIdsAreNamedByLine) {

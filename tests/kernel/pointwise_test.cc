@@ -10,7 +10,7 @@ const Size kSizes[] = {{1, 1, 0}, {3, 7, 2}, {5, 16, 0}, {2, 50000, 0}, {400, 97
 
 TEST(Pointwise, SumsAndCopiesAgree) {
   for (const Size& size : kSizes) {
-    for (int kind = 0; kind < 3; ++kind) {
+    for (int kind = 0; kind < 4; ++kind) {
       ExpectMachinesAgree(kEpsilon, [&](auto number, const Kernels& kernels, ThreadPool& pool) {
         using T = decltype(number);
         Values random(static_cast<uint64_t>(size.columns));
@@ -25,13 +25,17 @@ TEST(Pointwise, SumsAndCopiesAgree) {
         args.a = a.data();
         args.b = b.data();
         args.y = y.data();
-        (kind == 0 ? kernels.add : kind == 1 ? kernels.add_to : kernels.copy)(args, pool);
+        if (kind == 3) args.scale = 0.3;
+        (kind == 0 ? kernels.add : kind == 2 ? kernels.copy : kernels.add_to)(args, pool);
         if (number == T(0) && size.rows == 3) {  // by hand, and nothing between the rows is touched
           Values again(static_cast<uint64_t>(size.columns));
           again.Array<T>(2 * total);
           const std::vector<T> old = again.Array<T>(total);
           for (int64_t i = 0; i < total; ++i) {
-            const T sum = kind == 0 ? a[i] + b[i] : kind == 1 ? old[i] + a[i] : a[i];
+            const T sum = kind == 0   ? a[i] + b[i]
+                          : kind == 1 ? old[i] + a[i]
+                          : kind == 2 ? a[i]
+                                      : std::fma(T(0.3), a[i], old[i]);
             EXPECT_EQ(y[i], i % stride < size.columns ? sum : old[i]);
           }
         }

@@ -111,7 +111,8 @@ TEST(Update, MuonAgrees) {
 
 // The update is nearly orthogonal: rows of unit length (within the range the five iterations leave), times the factor.
 TEST(Update, MuonStepsAreNearlyOrthogonal) {
-  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{8, 20}, {20, 8}}) {
+  for (const auto& shape : {std::pair<int64_t, int64_t>{8, 20}, {20, 8}}) {
+    const int64_t rows = shape.first, columns = shape.second;  // clang 14 lets no lambda capture a structured binding
     ThreadPool pool(1);
     Matrices<double> matrices({{rows, columns}});
     matrices.args.weight_decay = 0;

@@ -110,19 +110,19 @@ double RoundingBound(const ModelConfig& c, const MlaWeights& w, double x_norm, d
   const int64_t first = c.q_lora_rank > 0 ? c.q_lora_rank : heads * key;
   const double latent = std::sqrt(n(c.kv_lora_rank)) * LargestGain(w.kv_a_norm);
   const double rope_key =
-      Frobenius(w.input_projection[0].Slice(0, first + c.kv_lora_rank, c.qk_rope_head_dim)) * x_norm;
+      Frobenius(w.input_projection.parts[0].Slice(0, first + c.kv_lora_rank, c.qk_rope_head_dim)) * x_norm;
   const double query_input = c.q_lora_rank > 0 ? std::sqrt(n(c.q_lora_rank)) * LargestGain(w.q_a_norm) : x_norm;
-  const Tensor query_weight = c.q_lora_rank > 0 ? w.q_b : w.input_projection[0];
+  const Tensor query_weight = c.q_lora_rank > 0 ? w.q_b.parts[0] : w.input_projection.parts[0];
   const double chain = n(c.hidden_size + c.q_lora_rank + key + 2 * c.kv_lora_rank + 40);
   double bound = 0;
   for (int64_t h = 0; h < heads; ++h) {
     const double query = Frobenius(query_weight.Slice(0, h * key, key)) * query_input;
-    const double u_k = Frobenius(w.kv_b.Slice(0, h * (nope + v), nope)),
-                 u_v = Frobenius(w.kv_b.Slice(0, h * (nope + v) + nope, v));
+    const double u_k = Frobenius(w.kv_b.parts[0].Slice(0, h * (nope + v), nope)),
+                 u_v = Frobenius(w.kv_b.parts[0].Slice(0, h * (nope + v) + nope, v));
     const double score = c.SoftmaxScale() * query * std::hypot(u_k * latent, rope_key);
     double output = 0;  // the longest row of this head's part of the projection
     for (int64_t i = 0; i < c.hidden_size; ++i)
-      output = std::max(output, Frobenius(w.o.Slice(0, i, 1).Slice(1, h * v, v)));
+      output = std::max(output, Frobenius(w.o.parts[0].Slice(0, i, 1).Slice(1, h * v, v)));
     bound += epsilon * chain * (2 * score + 2) * u_v * latent * output;
   }
   return bound;

@@ -76,7 +76,7 @@ TEST_F(MoeTest, IsSharedPlusWeightedExperts) {
   const Tensor logits = Linear(pass_, x_, w.gate);
   const Tensor shared = Ffn(pass_, w.shared, x_);
   std::vector<Tensor> experts;
-  for (size_t e = 0; e < 8; ++e) experts.push_back(Ffn(pass_, {{w.gate_up[0][e]}, w.down[e]}, x_));
+  for (size_t e = 0; e < 8; ++e) experts.push_back(Ffn(pass_, {w.gate_up.parts[0][e], w.down.parts[0][e]}, x_));
   for (int64_t t = 0; t < kTokens; ++t) {
     double score[8], choice[8], group[4];
     for (int e = 0; e < 8; ++e) {

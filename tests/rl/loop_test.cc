@@ -79,17 +79,11 @@ class Improvement {
     return result;
   }
 
-  std::vector<Json> Metrics(const fs::path& folder) const {
-    std::vector<Json> lines;
-    for (const std::string& line : MetricsWithoutTimes(folder)) lines.push_back(ParseJson(line, "metrics"));
-    return lines;
-  }
-
   // Runs in a folder of its own and returns the metrics.
   std::vector<Json> Lines() {
     const TemporaryFolder folder;
     Run(folder.path());
-    return Metrics(folder.path());
+    return ParsedMetrics(folder.path());
   }
 
   RunOnce Once() {
@@ -204,7 +198,7 @@ TEST(RunImprove, LogsEveryRoundAndWritesRollouts) {
   run.rl.kl_weight = 0.1;
   const StageResult result = run.Run(folder.path());
   EXPECT_TRUE(result.state.stage_done);
-  const std::vector<Json> lines = run.Metrics(folder.path());
+  const std::vector<Json> lines = ParsedMetrics(folder.path());
   ASSERT_EQ(lines.size(), 6u);
   std::vector<std::string> raw;
   std::istringstream text(ReadFile(folder / "metrics.jsonl"));
@@ -331,7 +325,7 @@ TEST(RunImprove, TruncatedCompletionsCanBeMasked) {
       ended += length + static_cast<int64_t>(line["prompt_ids"].size());
     }
   }
-  const int64_t all = run.Metrics(folder.path())[0]["num_tokens"].get<int64_t>();
+  const int64_t all = ParsedMetrics(folder.path())[0]["num_tokens"].get<int64_t>();
   run.rl.mask_truncated = true;
   const int64_t masked = run.Lines()[0]["num_tokens"].get<int64_t>();
   EXPECT_GT(ended, 0);
@@ -406,7 +400,7 @@ TEST(RunImprove, SkippedUpdatesAreLoggedAndEndTheRun) {
   // Two in the first round, the third in the second: the first update of a round counts like its last.
   const std::string message = ExpectError(ExitCode::kNumeric, [&] { run.Run(folder.path()); });
   EXPECT_MENTIONS(message, "spike limit");
-  const std::vector<Json> lines = run.Metrics(folder.path());
+  const std::vector<Json> lines = ParsedMetrics(folder.path());
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_TRUE(lines[0].contains("skipped"));
 }
@@ -464,9 +458,8 @@ TEST(RunImprove, AStopBeforeTheFirstRoundKeepsTheEndOfTheStageBefore) {
   EXPECT_EQ(ReadRunState(folder / "checkpoints/step-30").stage, "sft");
 }
 
-// As in tests/train/loop_test.cc.
-void ExpectResumes(Improvement& stage, const std::vector<int64_t>& signals, const std::vector<int64_t>& kills,
-                   int moments) {
+// With all that a round may leave for the next: a level that moves, positions, samples, a reference, a spike guard.
+void ExpectImprovementResumes(Improvement& stage, const Cuts& cuts) {
   stage.config.position_mode = "randomised";
   stage.config.position_range = 100;
   stage.rl.temperature = 0.9;
@@ -475,46 +468,22 @@ void ExpectResumes(Improvement& stage, const std::vector<int64_t>& signals, cons
   stage.rl.advance_steps = 2;
   stage.rl.kl_weight = 0.05;
   stage.train.spike_factor = 20;
-  const RunOnce run = stage.Once();
-  const TemporaryFolder whole;
-  const auto start = std::chrono::steady_clock::now();
-  run(whole.path(), Nothing);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const std::vector<Json> lines = stage.Metrics(whole.path());
-  EXPECT_GT(lines.back()["level"], 1);
-  EXPECT_TRUE(fs::exists(whole / "rollouts/step-4.jsonl"));
-  for (const int64_t step : signals) {
-    const TemporaryFolder folder;
-    RunStoppedAt(run, folder.path(), step);
-    ExpectSameRun(folder.path(), whole.path());
-    ASSERT_FALSE(testing::Test::HasFailure()) << "stopped in round " << step;
-  }
-  for (const int64_t step : kills) {
-    const TemporaryFolder folder;
-    RunKilledAt(run, folder.path(), step);
-    ExpectSameRun(folder.path(), whole.path());
-    ASSERT_FALSE(testing::Test::HasFailure()) << "killed in round " << step;
-  }
-  Random random(6, kStreamTest);
-  for (int i = 0; i < moments; ++i) {
-    const TemporaryFolder folder;
-    const double moment = random.Uniform() * seconds.count();
-    RunKilledAfter(run, folder.path(), moment);
-    ExpectSameRun(folder.path(), whole.path());
-    ASSERT_FALSE(testing::Test::HasFailure()) << "killed after " << moment << " s of " << seconds.count();
-  }
+  ExpectResumes(stage.Once(), cuts, [](const fs::path& whole) {
+    EXPECT_GT(ParsedMetrics(whole).back()["level"], 1);
+    EXPECT_TRUE(fs::exists(whole / "rollouts/step-4.jsonl"));
+  });
 }
 
 TEST(Resume, ImprovementIsBitwise) {
   Improvement stage;
-  ExpectResumes(stage, {3}, {5}, 0);
+  ExpectImprovementResumes(stage, {.stopped_in = {3}, .killed_in = {5}});
 }
 
 TEST(ResumeSlow, ImprovementIsBitwiseAtManyPoints) {
   Improvement stage;
   stage.rl.steps = 16;
   stage.rl.updates_per_round = 2;
-  ExpectResumes(stage, {1, 10}, {4, 15}, 3);
+  ExpectImprovementResumes(stage, {.stopped_in = {1, 10}, .killed_in = {4, 15}, .moments = 3, .seed = 6});
 }
 
 }  // namespace

@@ -48,6 +48,25 @@ std::vector<OpCase> LinearCases() {
          return {{GroupedLinear(pass, in.Matrix("x", 22, 14), start, w), Linear(pass, in.Matrix("z", 2, 14), w[2])}};
        },
        30},
+      {"LowRank",  // beside a frozen matrix, on some of its outputs
+       [](Pass& pass, OpInputs& in) -> OpOutputs {
+         const Tensor x = in.Matrix("x", 9, 14);
+         const Tensor y = Linear(pass, x, in.Constant("w", {20, 14}));
+         AddLowRank(pass, x, {in.Matrix("a", 3, 14), in.Matrix("b", 13, 3), 0.7}, y.Slice(1, 5, 13));
+         return {{y}};
+       },
+       60},
+      {"GroupsOfLowRank",
+       [](Pass& pass, OpInputs& in) -> OpOutputs {
+         const std::vector<Tensor> w = {in.Constant("w0", {6, 8}), in.Constant("w1", {6, 8})};
+         const std::vector<LowRank> low = {{in.Matrix("a0", 2, 8), in.Matrix("b0", 6, 2), 1.5},
+                                           {in.Matrix("a1", 2, 8), in.Matrix("b1", 6, 2), 1.5}};
+         const std::span<const int32_t> start(in.Integers({0, 5, 9}), 3);
+         const Tensor x = in.Matrix("x", 9, 8), y = GroupedLinear(pass, x, start, w);
+         AddGroupedLowRank(pass, x, start, low, y);
+         return {{y}};
+       },
+       60},
       {"GroupsOfFixedWeights",
        [](Pass& pass, OpInputs& in) -> OpOutputs {
          const std::vector<Tensor> w = {in.Constant("w0", {6, 8}), in.Constant("w1", {6, 8})};

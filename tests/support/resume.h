@@ -1,4 +1,4 @@
-// Runs that are cut short and taken up again, and what they leave behind, for tests of "stop anywhere, lose nothing".
+// Runs that are cut short and taken up again, for tests of "stop anywhere, lose nothing".
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,16 +9,14 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "base/random.h"
 #include "base/stop_signal.h"
-#include "train/metrics.h"
-#include "train/state.h"
+#include "tests/support/run_trace.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sputnik {
 
@@ -28,52 +26,6 @@ using RunOnce =
     std::function<bool(const std::filesystem::path& folder, const std::function<void(int64_t step)>& after_step)>;
 
 inline void Nothing(int64_t) {}
-
-// A run's metrics, line by line, without the values that differ from run to run.
-inline std::vector<std::string> MetricsWithoutTimes(const std::filesystem::path& folder) {
-  std::vector<std::string> lines;
-  const std::string text = ReadFile(folder / "metrics.jsonl");
-  for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
-    end = text.find('\n', begin);
-    OrderedJson line = OrderedJson::parse(text.substr(begin, end - begin)), kept;
-    for (const auto& [key, value] : line.items()) {
-      if (!IsTimingMetric(key)) kept[key] = value;
-    }
-    lines.push_back(kept.dump());
-  }
-  return lines;
-}
-
-// What must be equal between two runs of the same bits, by name: the newest checkpoint's weights and moments, its place
-// in the run, rollouts, and what the ledger counts.
-inline std::map<std::string, std::string> RunTrace(const std::filesystem::path& folder) {
-  namespace fs = std::filesystem;
-  std::map<std::string, std::string> trace;
-  const auto add = [&](const fs::path& path) {
-    trace[path.lexically_relative(folder).string()] = Sha256(MappedFile(path).bytes());
-  };
-  const auto checkpoint = NewestCheckpoint(folder);
-  if (!checkpoint) return trace;
-  add(*checkpoint / "model.safetensors");
-  add(*checkpoint / "trainer" / "optimizer.safetensors");
-  const RunState state = ReadRunState(*checkpoint);
-  trace["stage"] = state.stage + " " + std::to_string(state.stage_step) + (state.stage_done ? " done" : "");
-  trace["best"] = std::to_string(state.best_step);
-  for (const auto& [key, value] : state.numbers) {
-    if (key != "stage.seconds") trace["number " + key] = std::to_string(value);
-  }
-  if (fs::exists(folder / "rollouts")) {
-    for (const auto& entry : fs::directory_iterator(folder / "rollouts")) add(entry.path());
-  }
-  const Json ledger = ReadJsonFile(folder / "ledger.json");
-  for (const char* key : {"trained_tokens", "generated_tokens", "flops"}) trace[key] = ledger["total"][key].dump();
-  return trace;
-}
-
-inline void ExpectSameRun(const std::filesystem::path& a, const std::filesystem::path& b) {
-  EXPECT_EQ(RunTrace(a), RunTrace(b));
-  EXPECT_EQ(MetricsWithoutTimes(a), MetricsWithoutTimes(b));
-}
 
 // Asks the run to stop, politely, while it is in step `step`, and takes it up again.
 inline void RunStoppedAt(const RunOnce& run, const std::filesystem::path& folder, int64_t step) {
@@ -122,6 +74,44 @@ inline void RunKilledAfter(const RunOnce& run, const std::filesystem::path& fold
     ASSERT_EQ(WEXITSTATUS(status), 0);
   }
   EXPECT_TRUE(run(folder, Nothing));
+}
+
+// Where runs are cut: by a signal in a step, by death within a step, by death at a number of moments drawn by `seed`.
+struct Cuts {
+  std::vector<int64_t> stopped_in, killed_in;
+  int moments = 0;
+  uint64_t seed = 1;
+};
+
+// Cuts the run at each of the points, each in a folder of its own. What comes out in the end is what comes out of a run
+// that nobody disturbed; `look` may see that one first.
+inline void ExpectResumes(const RunOnce& run, const Cuts& cuts,
+                          const std::function<void(const std::filesystem::path&)>& look = {}) {
+  const TemporaryFolder whole;
+  const auto start = std::chrono::steady_clock::now();
+  run(whole.path(), Nothing);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (look) look(whole.path());
+  for (const int64_t step : cuts.stopped_in) {
+    const TemporaryFolder folder;
+    RunStoppedAt(run, folder.path(), step);
+    ExpectSameRun(folder.path(), whole.path());
+    ASSERT_FALSE(testing::Test::HasFailure()) << "stopped in step " << step;
+  }
+  for (const int64_t step : cuts.killed_in) {
+    const TemporaryFolder folder;
+    RunKilledAt(run, folder.path(), step);
+    ExpectSameRun(folder.path(), whole.path());
+    ASSERT_FALSE(testing::Test::HasFailure()) << "killed in step " << step;
+  }
+  Random random(cuts.seed, kStreamTest);
+  for (int i = 0; i < cuts.moments; ++i) {
+    const TemporaryFolder folder;
+    const double moment = random.Uniform() * seconds.count();
+    RunKilledAfter(run, folder.path(), moment);
+    ExpectSameRun(folder.path(), whole.path());
+    ASSERT_FALSE(testing::Test::HasFailure()) << "killed after " << moment << " s of " << seconds.count();
+  }
 }
 
 }  // namespace sputnik

@@ -72,5 +72,10 @@ TEST_F(PromptTest, APaddedVocabularyHasTokensThatSayNothing) {
   ExpectError(ExitCode::kBadInput, [&] { DecodeCompletion(tokenizer_, std::vector<int32_t>{-1}); });
 }
 
+TEST(DecodeCompletion, TokensKeepTheirSpacesAmidOthers) {
+  const Tokenizer tokenizer = Tokenizer::Load(SPUTNIK_SOURCE_DIR "/tests/golden/tokenizers/prepend.json");
+  EXPECT_EQ(DecodeCompletion(tokenizer, tokenizer.Encode("the lamp and the sea")), "the lamp and the sea");
+}
+
 }  // namespace
 }  // namespace sputnik

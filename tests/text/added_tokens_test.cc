@@ -32,5 +32,14 @@ TEST(AddedTokens, FindsNothingWhereThereIsNothing) {
   EXPECT_EQ(Found({"\xFF\xFE"}, "a\xFF\xFE z"), "1\xFF\xFE ");
 }
 
+TEST(AddedTokens, ASingleWordHasNoWordCharacterBesideIt) {
+  EXPECT_TRUE(IsSingleWord("one", 0, 3));
+  EXPECT_TRUE(IsSingleWord(" one,", 1, 4));
+  EXPECT_FALSE(IsSingleWord("éone", 2, 5));
+  EXPECT_FALSE(IsSingleWord("one\u0301", 0, 3));
+  EXPECT_FALSE(IsSingleWord("one_", 0, 3));
+  EXPECT_TRUE(IsSingleWord("\xFFone\xFF", 1, 4));
+}
+
 }  // namespace
 }  // namespace sputnik

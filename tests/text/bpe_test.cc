@@ -64,7 +64,7 @@ TEST(Bpe, EqualsTheDefinitionOnShortAndLongPieces) {
   for (int round = 0; round < 60; ++round) {
     const std::string letters = round % 3 == 0 ? "a" : round % 3 == 1 ? "ab" : "abcd";
     const std::vector<BpeMerge> merges = RandomMerges(random, letters, 4 + round, round % 2 == 1);
-    const BpeModel model(Bytes(), merges);
+    const BpeModel model({.byte_ids = Bytes()}, merges);
     BpeWorkspace workspace;
     for (int i = 0; i < 40; ++i) {
       std::string piece;
@@ -82,7 +82,7 @@ TEST(Bpe, EqualsTheDefinitionOnShortAndLongPieces) {
 TEST(Bpe, TheCacheAnswersAsTheModelDoes) {
   Random random(2, kStreamTest);
   const std::vector<BpeMerge> merges = RandomMerges(random, "abc", 20, false);
-  const BpeModel model(Bytes(), merges);
+  const BpeModel model({.byte_ids = Bytes()}, merges);
   BpeWorkspace workspace;
   std::map<std::string, std::vector<int32_t>> first;
   for (int i = 0; i < 100000; ++i) {  // more pieces than the cache has room for, and many twice
@@ -100,7 +100,7 @@ TEST(Bpe, TheCacheAnswersAsTheModelDoes) {
 }
 
 TEST(Bpe, WithoutMergesBytesStayBytes) {
-  const BpeModel model(Bytes(), {});
+  const BpeModel model({.byte_ids = Bytes()}, {});
   BpeWorkspace workspace;
   std::vector<int32_t> ids;
   model.Encode("", workspace, &ids);
@@ -110,7 +110,73 @@ TEST(Bpe, WithoutMergesBytesStayBytes) {
   ids.clear();
   model.Encode(std::string(1000, 'x'), workspace, &ids);
   EXPECT_EQ(ids, std::vector<int32_t>(1000, 'x'));
-  EXPECT_EQ(model.byte_id(200), 200);
+  ids.clear();
+  model.Encode("\xC8", workspace, &ids);
+  EXPECT_EQ(ids, (std::vector<int32_t>{0xC8}));
+}
+
+// a, b and U+2581 have tokens, "ab" and "▁a" merge; bytes as given.
+BpeModel Characters(BpeVocabulary vocabulary) {
+  vocabulary.byte_level = false;
+  vocabulary.characters = {{'a', 1}, {'b', 2}, {0x2581, 3}};
+  const std::vector<BpeMerge> merges = {{1, 2, 4}, {3, 1, 5}};
+  return BpeModel(std::move(vocabulary), merges);
+}
+
+std::vector<int32_t> Ids(const BpeModel& model, std::string_view piece) {
+  BpeWorkspace workspace;
+  std::vector<int32_t> ids;
+  model.Encode(piece, workspace, &ids);
+  return ids;
+}
+
+BpeVocabulary Fallback(std::string_view bytes) {
+  BpeVocabulary vocabulary;
+  vocabulary.byte_ids.fill(-1);
+  for (const char byte : bytes) vocabulary.byte_ids[static_cast<uint8_t>(byte)] = 100 + static_cast<uint8_t>(byte);
+  return vocabulary;
+}
+
+TEST(Bpe, CharactersWithoutTokensBecomeBytesOrUnknown) {
+  EXPECT_EQ(Ids(Characters(Fallback("")), "acb"), (std::vector<int32_t>{4}))
+      << "they vanish, then their neighbours meet";
+  EXPECT_EQ(Ids(Characters(Fallback("\xC3\xA9")), "aéb"), (std::vector<int32_t>{1, 295, 269, 2}));
+  EXPECT_EQ(Ids(Characters(Fallback("\xC3")), "aéb"), (std::vector<int32_t>{4})) << "all bytes or none";
+  EXPECT_EQ(Ids(Characters(Fallback("\xC3")), "a\xC3"), (std::vector<int32_t>{1, 295}));
+  BpeVocabulary unknown = Fallback("c");
+  unknown.unknown = 0;
+  EXPECT_EQ(Ids(Characters(unknown), "axyb"), (std::vector<int32_t>{1, 0, 0, 2}));
+  EXPECT_EQ(Ids(Characters(unknown), "axcb"), (std::vector<int32_t>{1, 199, 0, 2})) << "it waits, as in the library";
+  unknown.fuse_unknown = true;
+  EXPECT_EQ(Ids(Characters(unknown), "axyb"), (std::vector<int32_t>{1, 0, 2}));
+}
+
+TEST(Bpe, WordsThatStandAloneGiveTheSameIds) {
+  Random random(4, kStreamTest);
+  BpeVocabulary vocabulary = Fallback("c");
+  vocabulary.unknown = 0;
+  const BpeModel whole = Characters(vocabulary);
+  vocabulary.words_stand_alone = true;
+  const BpeModel cut = Characters(vocabulary);
+  for (int i = 0; i < 300; ++i) {
+    std::string text;
+    for (int k = 0; k < 120; ++k) text += std::array{"a", "b", "▁", "c", "x", "\xFF"}[random.Below(6)];
+    ASSERT_EQ(Ids(cut, text), Ids(whole, text)) << text;
+  }
+}
+
+TEST(Bpe, AWholePieceThatIsATokenIsNotMerged) {
+  BpeVocabulary vocabulary = {.byte_ids = Bytes()};
+  const std::string longest(60, 'z');
+  for (const std::string& piece : {std::string("abc"), longest}) {
+    vocabulary.whole.Add(piece);
+    vocabulary.whole_ids.push_back(1000 + static_cast<int32_t>(piece.size()));
+  }
+  const std::vector<BpeMerge> merges = {{'a', 'b', 256}};
+  const BpeModel model(std::move(vocabulary), merges);
+  EXPECT_EQ(Ids(model, "abc"), (std::vector<int32_t>{1003}));
+  EXPECT_EQ(Ids(model, "abcd"), (std::vector<int32_t>{256, 'c', 'd'}));
+  EXPECT_EQ(Ids(model, longest), (std::vector<int32_t>{1060}));
 }
 
 }  // namespace

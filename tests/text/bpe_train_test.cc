@@ -38,7 +38,7 @@ std::vector<std::string> TrainNaively(const TokenizerJson& trained, std::string_
     id_of[std::string(trained.names[static_cast<int32_t>(i)])] = static_cast<int32_t>(i);
   }
   std::vector<std::vector<std::string>> words;
-  pre_tokenizer.Split(text, workspace, [&](std::string_view piece) {
+  pre_tokenizer.Split(text, true, workspace, [&](std::string_view piece) {
     words.emplace_back();
     for (const char c : piece) words.back().push_back(BytesToByteLevel(std::string(1, c)));
   });

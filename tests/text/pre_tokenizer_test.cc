@@ -12,7 +12,7 @@ std::string Pieces(std::vector<PreTokenizerStep> steps, std::string_view text) {
   const PreTokenizer pre_tokenizer(std::move(steps), "test");
   PreTokenizerWorkspace workspace = pre_tokenizer.MakeWorkspace();
   std::string pieces, joined;
-  pre_tokenizer.Split(text, workspace, [&](std::string_view piece) {
+  pre_tokenizer.Split(text, true, workspace, [&](std::string_view piece) {
     joined += piece;
     pieces.append("[").append(piece).append("]");
   });
@@ -23,7 +23,8 @@ std::string Pieces(std::vector<PreTokenizerStep> steps, std::string_view text) {
 TEST(PreTokenizer, MatchesAndGapsArePieces) {
   EXPECT_EQ(Pieces({{"[0-9]+"}}, "ab12cd3"), "[ab][12][cd][3]");
   EXPECT_EQ(Pieces({}, "anything at all"), "[anything at all]");
-  EXPECT_EQ(Pieces({{"x*"}}, "axxb"), "[a][xx][b]") << "empty matches are none";
+  EXPECT_EQ(Pieces({{"x*"}}, "axxb"), "[a][xx][b]");
+  EXPECT_EQ(Pieces({{"(?=[A-Z])"}}, "oneTwoThree"), "[one][Two][Three]") << "an empty match cuts, too";
   EXPECT_EQ(Pieces({{"a.c", true}}, "a.cabc"), "[a.c][abc]") << "a plain string is no expression";
 }
 
@@ -50,32 +51,78 @@ TEST(PreTokenizer, RandomBytesComeThroughWhole) {
   for (int i = 0; i < 500; ++i) {
     std::string text, joined;
     for (int k = 0; k < 100; ++k) text += static_cast<char>(random.Below(256));
-    pre_tokenizer.Split(text, workspace, [&](std::string_view piece) { joined += piece; });
+    pre_tokenizer.Split(text, true, workspace, [&](std::string_view piece) { joined += piece; });
     ASSERT_EQ(joined, text);
   }
 }
 
-TEST(PreTokenizer, RefusesWhatTheTwoDialectsReadDifferently) {
-  for (const char* pattern :
-       {"^a",      "a$",     "a.c",     R"(\d+)",          R"(\w)",   R"(\bx)", R"((a)\1)", "[[:alpha:]]",
-        "[a&&b]",  "(?m:a)", "(?<x>a)", R"(\p{L}{2,3}+)",  "(*UTF)a", "[]a]",   R"(\h)",    "a\\",
-        R"([\S])", "(a",     "[a",      R"(\p{Nonsense})", R"(\p{L)", ""}) {
-    try {
-      const PreTokenizer pre_tokenizer({{pattern}}, "some/tokenizer.json");
-      ADD_FAILURE() << pattern << " was accepted";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ExitCode::kBadInput);
-      EXPECT_NE(std::string(error.what()).find("some/tokenizer.json"), std::string::npos) << error.what();
-    }
-  }
-  EXPECT_THROW(PreTokenizer(std::vector<PreTokenizerStep>(17, {"a"}), "test"), Error);
-  EXPECT_THROW(PreTokenizer({{std::string(70000, 'a')}}, "test"), Error);
+// What is joined need not be the text here.
+std::string Kept(const PreTokenizerStep& step, std::string_view text, bool first = true) {
+  const PreTokenizer pre_tokenizer({step}, "test");
+  PreTokenizerWorkspace workspace = pre_tokenizer.MakeWorkspace();
+  std::string pieces;
+  pre_tokenizer.Split(text, first, workspace, [&](std::string_view piece) { pieces.append("[").append(piece) += "]"; });
+  return pieces;
 }
 
-TEST(PreTokenizer, ARunawayPatternEndsWithAnError) {
-  const PreTokenizer pre_tokenizer({{"(?:a+a+)+[bc]"}}, "some/tokenizer.json");
-  PreTokenizerWorkspace workspace = pre_tokenizer.MakeWorkspace();
-  EXPECT_THROW(pre_tokenizer.Split(std::string(5000, 'a'), workspace, [](std::string_view) {}), Error);
+TEST(PreTokenizer, EachBehaviourPutsMatchesWhereItSays) {
+  const auto behaves = [](SplitBehavior behavior, bool invert) {
+    return Kept({.pattern = "-", .literal = true, .behavior = behavior, .invert = invert}, "the-final--countdown");
+  };
+  EXPECT_EQ(behaves(SplitBehavior::kIsolated, false), "[the][-][final][-][-][countdown]");
+  EXPECT_EQ(behaves(SplitBehavior::kRemoved, false), "[the][final][countdown]");
+  EXPECT_EQ(behaves(SplitBehavior::kMergedWithPrevious, false), "[the-][final-][-][countdown]");
+  EXPECT_EQ(behaves(SplitBehavior::kMergedWithNext, false), "[the][-final][-][-countdown]");
+  EXPECT_EQ(behaves(SplitBehavior::kContiguous, false), "[the][-][final][--][countdown]");
+  EXPECT_EQ(behaves(SplitBehavior::kRemoved, true), "[-][-][-]");
+  EXPECT_EQ(behaves(SplitBehavior::kMergedWithPrevious, true), "[the][-final][-][-countdown]");
+  EXPECT_EQ(behaves(SplitBehavior::kMergedWithNext, true), "[the-][final-][-][countdown]");
+  EXPECT_EQ(Kept({.pattern = "[0-9]", .behavior = SplitBehavior::kRemoved, .invert = true}, "none here"), "");
+}
+
+TEST(PreTokenizer, KindsOfCharactersAreSteps) {
+  using Kind = PreTokenizerStep::Kind;
+  EXPECT_EQ(Kept({.kind = Kind::kDigits}, "ab12²x"), "[ab][1][2][²][x]");
+  EXPECT_EQ(Kept({.behavior = SplitBehavior::kContiguous, .kind = Kind::kDigits}, "ab12²x"), "[ab][12²][x]");
+  EXPECT_EQ(Kept({.kind = Kind::kPunctuation}, "a,$b。"), "[a][,][$][b][。]");
+  EXPECT_EQ(Kept({.behavior = SplitBehavior::kRemoved, .kind = Kind::kSpaces}, " a \u3000b\n"), "[a][b]");
+  EXPECT_EQ(Kept({.behavior = SplitBehavior::kRemoved, .invert = true, .kind = Kind::kWords}, "one, (two)!! 3_4"),
+            "[one][,][(][two][)!!][3_4]");
+}
+
+TEST(PreTokenizer, MetaspaceMarksSpaces) {
+  const PreTokenizerStep step = {.pattern = "▁", .kind = PreTokenizerStep::Kind::kMetaspace};
+  EXPECT_EQ(Kept(step, "a b  c"), "[▁a][▁b][▁][▁c]");
+  EXPECT_EQ(Kept(step, " a"), "[▁a]") << "none is added to one that is there";
+  EXPECT_EQ(Kept(step, "▁a"), "[▁a]");
+  EXPECT_EQ(Kept(step, ""), "");
+  PreTokenizerStep first = step;
+  first.prepend = PrependScheme::kFirst;
+  EXPECT_EQ(Kept(first, "a b"), "[▁a][▁b]");
+  EXPECT_EQ(Kept(first, "a b", false), "[a][▁b]") << "this is not the start of a document";
+  PreTokenizerStep whole = first;
+  whole.cut = false;
+  EXPECT_EQ(Kept(whole, "a b"), "[▁a▁b]");
+  whole.prepend = PrependScheme::kNever;
+  EXPECT_EQ(Kept(whole, "a b"), "[a▁b]");
+  // Only the piece at the very start is the first.
+  const PreTokenizer both({{",", true}, first}, "test");
+  PreTokenizerWorkspace workspace = both.MakeWorkspace();
+  std::string pieces;
+  both.Split("a,b", true, workspace, [&](std::string_view piece) { pieces.append("[").append(piece) += "]"; });
+  EXPECT_EQ(pieces, "[▁a][,][b]");
+}
+
+TEST(PreTokenizer, APrefixSpaceIsAddedWhereNoneIs) {
+  const PreTokenizerStep step = {.kind = PreTokenizerStep::Kind::kPrefixSpace};
+  EXPECT_EQ(Kept(step, "a"), "[ a]");
+  EXPECT_EQ(Kept(step, " a"), "[ a]");
+  EXPECT_EQ(Kept(step, "\ta"), "[ \ta]");
+  EXPECT_EQ(Kept(step, ""), "");
+}
+
+TEST(PreTokenizer, RefusesTooManySteps) {
+  EXPECT_THROW(PreTokenizer(std::vector<PreTokenizerStep>(17, {"a"}), "test"), Error);
 }
 
 }  // namespace

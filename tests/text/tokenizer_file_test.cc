@@ -50,16 +50,70 @@ std::string ErrorAfter(const std::function<void(TokenizerJson&)>& change) {
 
 TEST(TokenizerFile, NamesBecomeIdsAndBytes) {
   const TokenizerFile file = ResolveTokenizer(Small(), "t");
-  EXPECT_EQ(file.tokens.size(), 259);
-  EXPECT_EQ(file.tokens[0x20], " ");
-  EXPECT_EQ(file.tokens[0xFF], "\xFF");
-  EXPECT_EQ(file.tokens[257], " bc");
-  EXPECT_EQ(file.tokens[258], "<｜x｜>");
-  EXPECT_EQ(file.byte_ids[0x80], 0x80);
+  EXPECT_EQ(file.names.size(), 259);
+  EXPECT_EQ(file.names[0x20], "Ġ");
+  EXPECT_EQ(file.names[257], "Ġbc");
+  EXPECT_EQ(file.names[258], "<｜x｜>");
+  EXPECT_EQ(file.vocabulary.byte_ids[0x80], 0x80);
+  EXPECT_TRUE(file.vocabulary.byte_level);
+  EXPECT_EQ(file.vocabulary.whole.size(), 0);
   ASSERT_EQ(file.merges.size(), 2u);
   EXPECT_EQ(file.merges[1].left, 256);
   EXPECT_EQ(file.merges[1].right, 'c');
   EXPECT_EQ(file.merges[1].result, 257);
+}
+
+// <u>, the bytes 0x00 and 0xFF, U+2581, a, and some words.
+TokenizerJson Characters(std::vector<std::string> words, std::vector<std::string> merges) {
+  TokenizerJson json;
+  json.byte_level = false;
+  json.byte_fallback = true;
+  for (const std::string& name :
+       {std::string("<u>"), std::string("<0x00>"), std::string("<0xFF>"), std::string("▁"), std::string("a")}) {
+    words.insert(words.begin() + static_cast<std::ptrdiff_t>(json.ids.size()), name);
+    json.ids.push_back(static_cast<int64_t>(json.ids.size()));
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    json.names.Add(words[i]);
+    if (i >= json.ids.size()) json.ids.push_back(static_cast<int64_t>(i));
+  }
+  for (const std::string& part : merges) json.merges.Add(part);
+  return json;
+}
+
+TEST(TokenizerFile, CharactersAndFallbackBytesAreFound) {
+  TokenizerJson json = Characters({"▁a"}, {"▁", "a"});
+  BpeVocabulary vocabulary = ResolveTokenizer(json, "t").vocabulary;
+  EXPECT_FALSE(vocabulary.byte_level);
+  EXPECT_EQ(vocabulary.characters, (std::vector<std::pair<int32_t, int32_t>>{{0x2581, 3}, {'a', 4}}));
+  EXPECT_EQ(vocabulary.byte_ids[0], 1);
+  EXPECT_EQ(vocabulary.byte_ids[1], -1);
+  EXPECT_EQ(vocabulary.byte_ids[255], 2);
+  EXPECT_EQ(vocabulary.unknown, -1);
+  json.unknown = "<u>";
+  json.byte_fallback = false;
+  vocabulary = ResolveTokenizer(json, "t").vocabulary;
+  EXPECT_EQ(vocabulary.unknown, 0);
+  EXPECT_EQ(vocabulary.byte_ids[255], -1);
+  json.unknown = "<nowhere>";
+  EXPECT_THROW(ResolveTokenizer(json, "t"), Error);
+}
+
+TEST(TokenizerFile, WordsStandAloneUnlessAMergeGoesOverTheirStart) {
+  const auto alone = [](const TokenizerJson& json) { return ResolveTokenizer(json, "t").vocabulary.words_stand_alone; };
+  EXPECT_TRUE(alone(Characters({"▁a", "▁▁"}, {"▁", "a", "▁", "▁"})));
+  EXPECT_FALSE(alone(Characters({"a▁"}, {"a", "▁"})));
+  EXPECT_FALSE(alone(Characters({"▁a", "▁a▁"}, {"▁", "a", "▁a", "▁"})));
+  TokenizerJson whole = Characters({"▁a"}, {"▁", "a"});
+  whole.ignore_merges = true;
+  EXPECT_FALSE(alone(whole)) << "a piece that is a token would be cut";
+  EXPECT_EQ(ResolveTokenizer(whole, "t").vocabulary.whole.size(), 6);
+  EXPECT_FALSE(alone(Small()));
+}
+
+TEST(TokenizerFile, RefusesATemplatesUnknownId) {
+  EXPECT_EQ(ErrorAfter([](TokenizerJson& json) { json.post = {{258, kTextItself}}; }), "accepted");
+  EXPECT_REFUSED((json.post = {{259, kTextItself}}), "post_processor: no token has id 259");
 }
 
 TEST(TokenizerFile, AnAddedTokenMayBeInTheVocabularyToo) {

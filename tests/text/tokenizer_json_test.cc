@@ -49,7 +49,6 @@ TEST(TokenizerJson, UnchangedAndHarmlesslyChangedIsAccepted) {
               json["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json::array()}};
               json["post_processor"] = nullptr;
               json["model"]["merges"][0] = {"a", "b"};
-              json["some_future_key"] = {{"vocab", {{"a", "b"}}}, {"merges", 1}};
               json["pre_tokenizer"]["pretokenizers"][0] = {{"type", "Digits"}, {"individual_digits", true}};
             }),
             "accepted");
@@ -57,24 +56,45 @@ TEST(TokenizerJson, UnchangedAndHarmlesslyChangedIsAccepted) {
 
 TEST(TokenizerJson, RefusesByNameWhatItDoesNotSupport) {
   EXPECT_REFUSED(json["model"]["type"] = "WordPiece", "model.type = \"WordPiece\"");
-  EXPECT_REFUSED(json["model"]["byte_fallback"] = true, "model.byte_fallback = true");
-  EXPECT_REFUSED(json["model"]["ignore_merges"] = true, "model.ignore_merges");
   EXPECT_REFUSED(json["model"]["dropout"] = 0.1, "model.dropout");
   EXPECT_REFUSED(json["model"]["end_of_word_suffix"] = "</w>", "model.end_of_word_suffix");
-  EXPECT_REFUSED(json["normalizer"] = Json({{"type", "NFC"}}), "normalizer.type = \"NFC\"");
-  EXPECT_REFUSED(json["normalizer"] = Json({{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}}), "normalizer");
+  EXPECT_REFUSED(json["model"]["continuing_subword_prefix"] = "##", "model.continuing_subword_prefix");
+  EXPECT_REFUSED(json["model"]["shrink"] = true, "model.shrink = true is not supported");
+  EXPECT_REFUSED(json["model"]["unk_token"] = 3, "model.unk_token is missing or not a string");
+  EXPECT_REFUSED(json["model"]["fuse_unk"] = 3, "model.fuse_unk is not true or false");
+  EXPECT_REFUSED(json["added_tokens"][0]["doublestrip"] = true, "added_tokens[0].doublestrip");
+  EXPECT_REFUSED((json["some_future_key"] = {{"vocab", {{"a", "b"}}}, {"merges", 1}}),
+                 "the file's content.some_future_key");
+  EXPECT_REFUSED(json["normalizer"] = Json({{"type", "Nmt"}}), "normalizer.type = \"Nmt\"");
   EXPECT_REFUSED(json["decoder"]["type"] = "WordPiece", "decoder.type = \"WordPiece\"");
-  EXPECT_REFUSED(json["post_processor"]["type"] = "TemplateProcessing", "post_processor.type = \"TemplateProcessing\"");
-  EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][0]["type"] = "Metaspace",
-                 "pre_tokenizer.pretokenizers[0].type = \"Metaspace\"");
-  EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][1]["behavior"] = "Removed", "behavior = \"Removed\"");
-  EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][1]["invert"] = true, "invert = true");
-  EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][2]["add_prefix_space"] = true, "add_prefix_space");
-  EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"].erase(2), "does not end with ByteLevel");
-  EXPECT_REFUSED(std::swap(json["pre_tokenizer"]["pretokenizers"][1], json["pre_tokenizer"]["pretokenizers"][2]),
-                 "a step after ByteLevel");
-  EXPECT_REFUSED(json["added_tokens"][0]["lstrip"] = true, "added_tokens[0].lstrip");
-  EXPECT_REFUSED(json["added_tokens"][0]["single_word"] = true, "single_word");
+  EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][0]["type"] = "UnicodeScripts",
+                 "pre_tokenizer.pretokenizers[0].type = \"UnicodeScripts\"");
+}
+
+TEST(TokenizerJson, ReadsTheModelsFlags) {
+  Json json = ReadJsonFile(kGolden);
+  TokenizerJson file = ParseTokenizerJson(json.dump(), "t");
+  EXPECT_TRUE(file.byte_level);
+  EXPECT_FALSE(file.byte_fallback || file.fuse_unknown || file.ignore_merges);
+  EXPECT_EQ(file.unknown, "");
+  json["model"].update({{"byte_fallback", true}, {"fuse_unk", true}, {"ignore_merges", true}, {"unk_token", "<u>"}});
+  json["pre_tokenizer"] = nullptr;
+  json["added_tokens"][1].update({{"single_word", true}, {"lstrip", true}, {"rstrip", true}});
+  file = ParseTokenizerJson(json.dump(), "t");
+  EXPECT_FALSE(file.byte_level);
+  EXPECT_TRUE(file.byte_fallback && file.fuse_unknown && file.ignore_merges);
+  EXPECT_EQ(file.unknown, "<u>");
+  EXPECT_TRUE(file.added[1].single_word && file.added[1].lstrip && file.added[1].rstrip);
+  EXPECT_FALSE(file.added[0].single_word || file.added[0].lstrip || file.added[0].rstrip);
+}
+
+TEST(TokenizerJson, RefusesAKeyThatIsThereTwice) {
+  try {
+    ParseTokenizerJson(R"({"model":{"type":"BPE","vocab":{},"merges":[],"type":"BPE"}})", "t");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("\"type\" is there twice"), std::string::npos) << error.what();
+  }
 }
 
 TEST(TokenizerJson, RefusesWrongShapes) {
@@ -86,7 +106,7 @@ TEST(TokenizerJson, RefusesWrongShapes) {
   EXPECT_REFUSED(json["model"].erase("merges"), "model.merges is missing");
   EXPECT_REFUSED(json["model"]["merges"] = Json::object(), "model.merges is missing or not an array");
   EXPECT_REFUSED(json.erase("decoder"), "decoder is missing");
-  EXPECT_REFUSED(json.erase("pre_tokenizer"), "pre_tokenizer is missing");
+  EXPECT_REFUSED(json["pre_tokenizer"] = 1, "pre_tokenizer is missing or not an object");
   EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"] = 1, "pretokenizers is missing or not an array");
   EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][1].erase("pattern"), "pattern is missing");
   EXPECT_REFUSED(json["pre_tokenizer"]["pretokenizers"][1]["pattern"]["Regex"] = 5, "pattern.Regex");
@@ -131,6 +151,11 @@ TEST(TokenizerJson, ConfigNamesComeAsStringsOrObjects) {
   EXPECT_EQ(names.bos, "<b>");
   EXPECT_EQ(names.eos, "<e>");
   EXPECT_EQ(names.pad, "");
+  EXPECT_FALSE(names.add_bos || names.add_eos);
+  const SpecialTokenNames flags = ParseTokenizerConfig(R"({"add_bos_token":true,"add_eos_token":null})", "c");
+  EXPECT_EQ(flags.add_bos, true);
+  EXPECT_EQ(flags.add_eos, false) << "a key that is there decides";
+  EXPECT_THROW(ParseTokenizerConfig(R"({"add_bos_token":5})", "c"), Error);
   EXPECT_THROW(ParseTokenizerConfig(R"({"bos_token":5})", "c"), Error);
   EXPECT_THROW(ParseTokenizerConfig(R"({"bos_token":{"text":"x"}})", "c"), Error);
   EXPECT_THROW(ParseTokenizerConfig("[]", "c"), Error);

@@ -60,6 +60,92 @@ TEST(Tokenizer, IdsEqualTheLibrarysOnTheRealDeepSeekFile) {
   EXPECT_GT(tokenizer.EncodeContent("<｜User｜>").size(), 1u) << "nobody may speak for another";
 }
 
+// A golden file of tools/tokenizer_parity.py: a trained model with parts of it replaced, written into `folder`.
+Tokenizer MakeVariant(const Json& variant, const fs::path& folder) {
+  Json json =
+      ReadJsonFile(SPUTNIK_SOURCE_DIR "/tests/golden/tokenizers/" + variant["base"].get<std::string>() + ".json");
+  for (const auto& [key, value] : variant["changes"].items()) {
+    if (key == "model") {
+      json["model"].update(value);
+    } else {
+      json[key] = value;
+    }
+  }
+  WriteFileAtomically(folder / "tokenizer.json", json.dump());
+  return Tokenizer::Load(folder);
+}
+
+std::vector<Json> ReadVariants() {
+  std::vector<Json> variants;
+  std::ifstream file(SPUTNIK_SOURCE_DIR "/tests/golden/tokenizers/variants.jsonl");
+  for (std::string line; std::getline(file, line);) variants.push_back(ParseJson(line, "variants.jsonl"));
+  EXPECT_GT(variants.size(), 40u);
+  return variants;
+}
+
+TEST(Tokenizer, IdsAndTextEqualTheLibrarysInEveryConfiguration) {
+  const TemporaryFolder temporary;
+  for (const Json& variant : ReadVariants()) {
+    const Tokenizer tokenizer = MakeVariant(variant, temporary.path());
+    for (const Json& one : variant["cases"]) {
+      SCOPED_TRACE(variant["name"].get<std::string>() + ": " + one["text"].dump());
+      const auto text = one["text"].get<std::string>();
+      const auto ids = one["ids"].get<std::vector<int32_t>>();
+      const auto special = one.value("special_ids", ids);
+      EXPECT_EQ(tokenizer.Encode(text), ids);
+      EXPECT_EQ(tokenizer.Encode(text, true), special);
+      EXPECT_EQ(tokenizer.Complete(special), one.value("complete_ids", special));
+      EXPECT_EQ(tokenizer.Decode(special), one.value("decoded", text));
+    }
+  }
+}
+
+TEST(StreamDecoder, EmitsWholeCharactersInEveryConfiguration) {
+  const TemporaryFolder temporary;
+  for (const Json& variant : ReadVariants()) {
+    const Tokenizer tokenizer = MakeVariant(variant, temporary.path());
+    const std::vector<int32_t> ids = tokenizer.Encode("  日本 é \U0001F468\u200D\U0001F467 𝔘 a\u0301 z ");
+    StreamDecoder decoder(tokenizer);
+    for (int round = 0; round < 2; ++round) {
+      std::string all;
+      for (const int32_t id : ids) {
+        const std::string ready = decoder.Push(id);
+        EXPECT_TRUE(IsValidUtf8(ready)) << variant["name"];
+        all += ready;
+      }
+      EXPECT_EQ(all + decoder.Finish(), tokenizer.Decode(ids)) << variant["name"] << ", round " << round;
+    }
+  }
+}
+
+TEST(Tokenizer, FallbackTokensCarryBytesThatAreNoCharacters) {
+  const TemporaryFolder temporary;
+  for (const Json& variant : ReadVariants()) {
+    if (variant["name"] != "metaspace-always" && variant["name"] != "llama2") continue;
+    const Tokenizer tokenizer = MakeVariant(variant, temporary.path());
+    for (const std::string text : {"a\xFF b", "\xE6\x97", "\xF0\x9F\xFFx\x80"}) {
+      EXPECT_EQ(tokenizer.Decode(tokenizer.Encode(text)), text) << variant["name"];
+    }
+  }
+}
+
+TEST(Tokenizer, TheConfigSaysWhatStandsAroundAText) {
+  const TemporaryFolder temporary;
+  const std::string file = ReadFile(kGolden + "/tokenizer.json");
+  WriteFileAtomically(temporary.path() / "tokenizer.json", file);
+  const auto complete = [&](const char* config) {
+    WriteFileAtomically(temporary.path() / "tokenizer_config.json", config);
+    return Tokenizer::Load(temporary.path()).Complete({9});
+  };
+  const int32_t bos = 0, eos = 1;
+  EXPECT_EQ(complete("{}"), (std::vector<int32_t>{9}));
+  const std::string names = R"("bos_token":"<｜begin▁of▁sentence｜>","eos_token":"<｜end▁of▁sentence｜>")";
+  EXPECT_EQ(complete(("{" + names + R"(,"add_bos_token":true})").c_str()), (std::vector<int32_t>{bos, 9}));
+  EXPECT_EQ(complete(("{" + names + R"(,"add_bos_token":true,"add_eos_token":true})").c_str()),
+            (std::vector<int32_t>{bos, 9, eos}));
+  EXPECT_EQ(complete(R"({"add_bos_token":true})"), (std::vector<int32_t>{9})) << "there is no such token";
+}
+
 TEST(Tokenizer, AnyBytesSurviveEncodingAndDecoding) {
   const Tokenizer tokenizer = Tokenizer::Load(kGolden);
   Random random(3, kStreamTest);
@@ -207,6 +293,21 @@ TEST(TokenizerSlow, TenMillionEqualCharacters) {
     const std::clock_t start = std::clock();
     EXPECT_EQ(tokenizer.Decode(tokenizer.Encode(text)), text);
     EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 10) << unit << ": at least 1 MB/s";
+  }
+}
+
+TEST(TokenizerSlow, MillionsOfEqualCharactersWithByteFallback) {
+  const TemporaryFolder temporary;
+  for (const Json& variant : ReadVariants()) {
+    if (variant["name"] != "llama2" && variant["name"] != "metaspace-always") continue;
+    const Tokenizer tokenizer = MakeVariant(variant, temporary.path());
+    for (const char* unit : {"a", " ", "日", "▁", "a "}) {
+      std::string text = "x";
+      while (text.size() < 3'000'000) text += unit;
+      const std::vector<int32_t> ids = tokenizer.Encode(text);
+      const std::string back = tokenizer.Decode(ids);
+      EXPECT_EQ(back.size(), std::string(unit) == "▁" ? 1 + (text.size() - 1) / 3 : text.size()) << unit;
+    }
   }
 }
 

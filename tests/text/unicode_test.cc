@@ -65,5 +65,14 @@ TEST(Unicode, ByteLevelIsOneToOne) {
   EXPECT_FALSE(ByteLevelToBytes("<｜User｜>", &bytes));
 }
 
+TEST(Unicode, TheLastCharacterIsFound) {
+  EXPECT_EQ(LastUtf8Char("a\u3042").code_point, 0x3042);
+  EXPECT_EQ(LastUtf8Char("a\u3042").length, 3);
+  EXPECT_EQ(LastUtf8Char("\U0001F600").length, 4);
+  EXPECT_EQ(LastUtf8Char("b").code_point, 'b');
+  EXPECT_EQ(LastUtf8Char("\xE3\x81").code_point, kInvalidUtf8);
+  EXPECT_EQ(LastUtf8Char("a\x80").length, 1);
+}
+
 }  // namespace
 }  // namespace sputnik

@@ -82,12 +82,6 @@ class Stage {
   std::function<void(const fs::path&)> extra_files;
 };
 
-std::vector<Json> Metrics(const fs::path& folder) {
-  std::vector<Json> lines;
-  for (const std::string& line : MetricsWithoutTimes(folder)) lines.push_back(ParseJson(line, "metrics"));
-  return lines;
-}
-
 TEST(RunStage, LogsEveryStepAndEndsWithAPinnedCheckpoint) {
   const TemporaryFolder folder;
   Stage stage;
@@ -97,7 +91,7 @@ TEST(RunStage, LogsEveryStepAndEndsWithAPinnedCheckpoint) {
   EXPECT_FALSE(result.stopped);
   EXPECT_TRUE(result.state.stage_done);
   EXPECT_EQ(result.state.stage_step, 12);
-  const std::vector<Json> lines = Metrics(folder.path());
+  const std::vector<Json> lines = ParsedMetrics(folder.path());
   ASSERT_EQ(lines.size(), 12u);
   for (size_t i = 0; i < 12; ++i) {
     const auto step = static_cast<int64_t>(i) + 1;
@@ -229,7 +223,7 @@ TEST(RunStage, APoisonedStepIsSkippedAndLogged) {
   Stage stage;
   Poison(stage, 4, 2);
   EXPECT_TRUE(stage.Run(folder.path()).state.stage_done);
-  const std::vector<Json> lines = Metrics(folder.path());
+  const std::vector<Json> lines = ParsedMetrics(folder.path());
   ASSERT_EQ(lines.size(), 12u);
   for (size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i].contains("skipped"), i == 4 || i == 5) << i;
@@ -248,7 +242,7 @@ TEST(RunStage, TooManyPoisonedStepsEndTheRunAndNameTheLastGoodCheckpoint) {
   // What was saved among the skipped steps is good: with clean data the run goes on, counting from there.
   Stage clean;
   EXPECT_TRUE(clean.Run(folder.path()).state.stage_done);
-  const std::vector<Json> lines = Metrics(folder.path());
+  const std::vector<Json> lines = ParsedMetrics(folder.path());
   ASSERT_EQ(lines.size(), 12u);
   EXPECT_TRUE(lines[8].contains("skipped"));
   EXPECT_FALSE(lines[9].contains("skipped"));
@@ -315,7 +309,7 @@ TEST(RunStage, AGradientSpikeIsSkipped) {
   stage.inputs.optimizer.optimizer = "adamw";
   stage.inputs.optimizer.lr = 0.02;
   stage.Run(folder.path());
-  const std::vector<Json> lines = Metrics(folder.path());
+  const std::vector<Json> lines = ParsedMetrics(folder.path());
   for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].contains("skipped"), i == 22) << lines[i].dump();
   EXPECT_MENTIONS(lines[22].value("skipped", ""), "spike limit");
   // A run that was stopped just before it knows the limit still.
@@ -396,57 +390,26 @@ class FineTuning : public Stage {
   std::vector<Sample> samples_;
 };
 
-// Cuts the run at each of the points, each in a folder of its own: by a signal, by death within a step, by death at any
-// moment. What comes out in the end is what comes out of a run that nobody disturbed.
-void ExpectResumes(Stage& stage, const std::vector<int64_t>& signals, const std::vector<int64_t>& kills, int moments,
-                   uint64_t seed) {
-  const RunOnce run = stage.Once();
-  const TemporaryFolder whole, twice;
-  const auto start = std::chrono::steady_clock::now();
-  run(whole.path(), Nothing);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  for (const int64_t step : signals) {
-    const TemporaryFolder folder;
-    RunStoppedAt(run, folder.path(), step);
-    ExpectSameRun(folder.path(), whole.path());
-    ASSERT_FALSE(testing::Test::HasFailure()) << "stopped in step " << step;
-  }
-  for (const int64_t step : kills) {
-    const TemporaryFolder folder;
-    RunKilledAt(run, folder.path(), step);
-    ExpectSameRun(folder.path(), whole.path());
-    ASSERT_FALSE(testing::Test::HasFailure()) << "killed in step " << step;
-  }
-  Random random(seed, kStreamTest);
-  for (int i = 0; i < moments; ++i) {
-    const TemporaryFolder folder;
-    const double moment = random.Uniform() * seconds.count();
-    RunKilledAfter(run, folder.path(), moment);
-    ExpectSameRun(folder.path(), whole.path());
-    ASSERT_FALSE(testing::Test::HasFailure()) << "killed after " << moment << " s of " << seconds.count();
-  }
-}
-
 TEST(Resume, PretrainingIsBitwise) {
   Pretraining stage;
-  ExpectResumes(stage, {5}, {8}, 1, 1);
+  ExpectResumes(stage.Once(), {.stopped_in = {5}, .killed_in = {8}, .moments = 1, .seed = 1});
 }
 
 TEST(Resume, FineTuningIsBitwise) {
   FineTuning stage;
-  ExpectResumes(stage, {4}, {11}, 0, 2);
+  ExpectResumes(stage.Once(), {.stopped_in = {4}, .killed_in = {11}});
 }
 
 TEST(ResumeSlow, PretrainingIsBitwiseAtManyPoints) {
   Pretraining stage;
   stage.inputs.train.steps = 30;
-  ExpectResumes(stage, {1, 17}, {2, 13, 29}, 2, 3);
+  ExpectResumes(stage.Once(), {.stopped_in = {1, 17}, .killed_in = {2, 13, 29}, .moments = 2, .seed = 3});
 }
 
 TEST(ResumeSlow, FineTuningIsBitwiseAtManyPoints) {
   FineTuning stage;
   stage.inputs.train.steps = 30;
-  ExpectResumes(stage, {9, 26}, {1, 20}, 2, 4);
+  ExpectResumes(stage.Once(), {.stopped_in = {9, 26}, .killed_in = {1, 20}, .moments = 2, .seed = 4});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel/backend.h"
+#include "tests/support/adapters.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tiny_families.h"
 #include "train/step.h"
@@ -88,6 +89,53 @@ TEST(Memory, CountsWeightsGradientsAndMoments) {
   EXPECT_EQ(muon.optimizer, 2 * all - matrices);
   EXPECT_EQ(EstimateTrainingMemory(config, {.optimizer = "adamw"}, 100, false, true).optimizer, 2 * all);
 }
+
+// Matrices at rank 2 beside weights of which only the bytes they take are known.
+TEST(Memory, AnAdapterHasGradientsAndMomentsOfItsOwnAlone) {
+  const ModelConfig config = Shape(1);
+  const AdapterConfig adapter{.rank = 2, .targets = {"o_proj", "down_proj"}};
+  int64_t bytes = 0;
+  for (const AdaptedModule& module : FindModules(config, adapter.targets)) {
+    bytes += 4 * 2 * (module.inputs + module.outputs);
+  }
+  const MemoryEstimate plain = EstimateTrainingMemory(config, {}, 1000, false, true);
+  const MemoryEstimate lora = EstimateAdapterMemory(config, adapter, 12345, {.optimizer = "adamw"}, 1000, false, true);
+  EXPECT_EQ(lora.parameters, 12345 + bytes);
+  EXPECT_EQ(lora.gradients, bytes);
+  EXPECT_EQ(lora.optimizer, 2 * bytes);
+  EXPECT_EQ(EstimateAdapterMemory(config, adapter, 12345, {.optimizer = "muon"}, 1000, false, true).optimizer, bytes);
+  EXPECT_GT(lora.activations, plain.activations);
+  EXPECT_LT(lora.activations, plain.activations * 11 / 10);
+  TrainConfig train;
+  EXPECT_NO_THROW(CheckAdapterMemory(config, adapter, 12345, {}, train, int64_t{1} << 50));
+  ExpectError(ExitCode::kUsage, [&] { CheckAdapterMemory(config, adapter, 12345, {}, train, int64_t{1} << 20); });
+}
+
+class AdapterMemoryTest : public testing::TestWithParam<std::tuple<int, bool>> {};
+
+TEST_P(AdapterMemoryTest, TheEstimateIsAnUpperBoundWithinTwice) {
+  const auto [which, recompute] = GetParam();
+  const ModelConfig config = Shape(which);
+  const AdapterConfig adapter{.rank = 8};
+  ThreadPool pool(1);
+  const Machine machine{KernelsFor("cpu"), pool};
+  Decoder decoder(config, DType::kF32, false);
+  decoder.params().Initialise(config, 1);
+  decoder.SetAdapter(RandomAdapter<float>(config, adapter, true));
+  Trainer trainer(decoder, machine, {.optimizer = "adamw"}, int64_t{2} << 30);
+  const bool mtp = config.num_nextn_predict_layers > 0;
+  const Batch batch = RandomBatch(config, std::vector<int>(16, 128), 1);
+  trainer.Step({&batch, 1},
+               [&](const ObjectiveInput& input, std::span<float> seeds) {
+                 return CrossEntropy(input.rows, input.batch.weights, input.logprobs, 100, seeds);
+               },
+               {.recompute = recompute, .mtp_weight = mtp ? 0.3 : 0.0});
+  const MemoryEstimate estimate = EstimateAdapterMemory(config, adapter, 0, {}, batch.tokens(), recompute, mtp);
+  EXPECT_LE(trainer.arena().high_water(), estimate.activations);
+  EXPECT_GE(2 * trainer.arena().high_water(), estimate.activations);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, AdapterMemoryTest, testing::Combine(testing::Values(0, 1, 4), testing::Bool()));
 
 TEST(Memory, ThereIsSome) { EXPECT_GT(AvailableMemory(), int64_t{1} << 20); }
 

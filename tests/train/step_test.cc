@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "kernel/backend.h"
+#include "tests/support/adapters.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -66,6 +67,32 @@ TEST_F(StepTest, LearnsABatchByHeart) {
   for (int i = 0; i < 60; ++i) last = Step(batches).loss;
   EXPECT_GT(first, 3);
   EXPECT_LT(last, 0.5 * first);
+}
+
+TEST_F(StepTest, BesideAnAdapterAllElseIsFrozen) {
+  decoder_ = std::make_unique<Decoder>(config_, DType::kF32, false);
+  decoder_->params().Initialise(config_, 5);
+  auto adapter = std::make_unique<Adapter>(AdapterConfig{.rank = 4, .alpha = 8}, FindModules(config_, {"all-linear"}),
+                                           DType::kF32, true);
+  adapter->Initialise(3);
+  decoder_->SetAdapter(std::move(adapter));
+  trainer_ = std::make_unique<Trainer>(*decoder_, machine_, OptimizerConfig{.optimizer = "adamw"}, kArena);
+  const auto weights = [](const Params& params) {
+    std::vector<float> all;
+    for (const Param& param : params.list()) {
+      const std::span<float> values = param.tensor.span<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  const std::vector<float> frozen = weights(decoder_->params()), learnt = weights(decoder_->trained());
+  const std::vector<Batch> batches = {RandomBatch(config_, {20, 12}, 1)};
+  const double first = Step(batches).loss;
+  double last = first;
+  for (int i = 0; i < 60; ++i) last = Step(batches).loss;
+  EXPECT_LT(last, 0.7 * first);
+  EXPECT_EQ(weights(decoder_->params()), frozen);  // routers' biases, too
+  EXPECT_NE(weights(decoder_->trained()), learnt);
 }
 
 TEST_F(StepTest, CountsTokensTargetsAndLoads) {

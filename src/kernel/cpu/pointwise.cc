@@ -29,6 +29,18 @@ void AddBlock(const AddArgs& args, int64_t r0, int64_t r1, int64_t c0, int64_t c
   }
 }
 
+// The same of y += scale · a.
+void AddScaledBlock(const AddArgs& args, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+  const V scale = hn::Set(D(), static_cast<float>(args.scale));
+  for (int64_t r = r0; r < r1; ++r) {
+    const float* a = static_cast<const float*>(args.a) + r * args.a_stride + c0;
+    float* y = static_cast<float*>(args.y) + r * args.y_stride + c0;
+    ForEachVector(c1 - c0, [&](auto access, int64_t i) HWY_ATTR {
+      access.Store(hn::MulAdd(scale, access.Load(a + i), access.Load(y + i)), y + i);
+    });
+  }
+}
+
 void SwigluBlock(const SwigluArgs& args, int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
   const V one = hn::Set(D(), 1.0f);
   for (int64_t r = r0; r < r1; ++r) {
@@ -108,6 +120,7 @@ HWY_AFTER_NAMESPACE();
 namespace sputnik::cpu {
 
 HWY_EXPORT(AddBlock);
+HWY_EXPORT(AddScaledBlock);
 HWY_EXPORT(SwigluBlock);
 HWY_EXPORT(SwigluBackwardBlock);
 HWY_EXPORT(GatherBlock);
@@ -136,10 +149,9 @@ void Add(const AddArgs& args, ThreadPool& pool) {
 }
 
 void AddTo(const AddArgs& args, ThreadPool& pool) {
-  AddArgs sum = args;
-  sum.b = args.y;
-  sum.b_stride = args.y_stride;
-  Add(sum, pool);
+  CHECK(args.dtype == DType::kF32);
+  const bool gapless = args.a_stride == args.columns && args.y_stride == args.columns;
+  SplitBlocks(pool, args, args.rows, args.columns, gapless, HWY_DYNAMIC_DISPATCH(AddScaledBlock));
 }
 
 void Copy(const AddArgs& args, ThreadPool& pool) {

@@ -85,7 +85,8 @@ void Add(const AddArgs& args, ThreadPool&) {
 void AddTo(const AddArgs& args, ThreadPool&) {
   WithNumber(args.dtype, [&](auto t) {
     using T = decltype(t);
-    ForEachElement<T>(args, [](T& y, T x, int64_t, int64_t) { y += x; });
+    const T scale = static_cast<T>(args.scale);
+    ForEachElement<T>(args, [scale](T& y, T x, int64_t, int64_t) { y = std::fma(scale, x, y); });
   });
 }
 
