@@ -651,6 +651,32 @@ TEST_F(NarrowTypes, EightBitsAreMultipliedByTheirScale) {
   EXPECT_MENTIONS(RefusalOf(broken, "model.norm.weight_scale_inv"), "unexpected tensor");
 }
 
+// Written again they are numbers like others, and config.json says nothing of scales.
+TEST_F(NarrowTypes, EightBitsAreWrittenAsTheNumbersTheyAre) {
+  Take("v3_groups");
+  LooseTensors tensors = Coarse(DType::kF8E4M3);
+  Scale(tensors, 0.25f);  // so that bfloat16 holds the products
+  WriteTensors(Weights(), tensors);
+  Declare(fp8_);
+  const auto expected = LoadModel(folder_.path(), true);
+  for (const std::optional<DType> dtype : {std::optional<DType>(), std::optional(DType::kF32)}) {
+    TemporaryFolder converted, saved;
+    ConvertModel(StoredModel(folder_.path()), converted.path(), dtype, 1 << 20);
+    SaveModel(saved.path(), *expected, {.dtype = dtype.value_or(DType::kBF16)});
+    for (const fs::path& folder : {converted.path(), saved.path()}) {
+      EXPECT_FALSE(ReadJsonFile(folder / "config.json").contains("quantization_config"));
+      EXPECT_EQ(StoredModel(folder).tensors().size(), expected->params().list().size());
+    }
+    for (const Param& param : expected->params().list()) {
+      const bool matrix = param.spec.shape.size() == 2;
+      const DType type = StoredModel(converted.path()).Get(param.spec.name).dtype;
+      EXPECT_EQ(type, matrix && !dtype ? DType::kBF16 : DType::kF32) << param.spec.name;
+    }
+    ExpectSameWeights(*LoadModel(converted.path(), false), *expected);
+    if (dtype) ExpectSameWeights(*LoadModel(saved.path(), false), *expected);
+  }
+}
+
 TEST_F(NarrowTypes, OtherQuantisationIsRefused) {
   for (const Json& other : {Json({{"quant_method", "gptq"}}), Json({{"quant_method", "fp8"}}), Json("fp8"), Json(1),
                             Json({{"quant_method", "fp8"}, {"weight_block_size", {64, 128}}}),
