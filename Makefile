@@ -33,7 +33,7 @@ asan tsan: %: setup build/%/build.ninja  ## the quick tests under sanitizers; as
 fuzz:                                    ## every fuzz target over RUNS inputs each, under clang and its sanitizers
 	scripts/setup.sh build fuzz
 	cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSPUTNIK_FUZZ=ON -DSPUTNIK_TESTS=OFF $(LAUNCHER)
-	$(call BUILD,fuzz)
+	$(call BUILD,fuzz) --target fuzz_targets
 	scripts/fuzz.sh build/fuzz $(RUNS)
 
 # What the self-test hashes are weights after a training run, and the kernels' tests hold NEON to the reference.
