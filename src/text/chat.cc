@@ -1,5 +1,7 @@
 #include "text/chat.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "text/added_tokens.h"
 
@@ -34,9 +36,10 @@ size_t WithoutSpaceBetweenTurns(const jinja::Text& text, Span span) {
   return end > span.begin && !said(end - 1) ? end : span.end;
 }
 
-// Each answer, as what it adds to the prompt for it. `text` is all the messages.
-std::vector<Span> AddedToPrompts(const ChatTemplate& chat_template, std::span<const Message> messages,
-                                 const jinja::Text& text) {
+// Each answer, as what it adds to the prompt for it. `text` is all the messages. nullopt: the only answer is the last
+// message, and it is not written as it is given.
+std::optional<std::vector<Span>> AddedToPrompts(const ChatTemplate& chat_template, std::span<const Message> messages,
+                                                const jinja::Text& text) {
   std::vector<Span> spans;
   for (size_t i = 0; i < messages.size(); ++i) {
     if (messages[i].role != "assistant") continue;
@@ -44,6 +47,7 @@ std::vector<Span> AddedToPrompts(const ChatTemplate& chat_template, std::span<co
     const std::string answered =
         i + 1 == messages.size() ? text.bytes : chat_template.Render(messages.first(i + 1), false).bytes;
     if (!text.bytes.starts_with(prompt) || !text.bytes.starts_with(answered) || answered.size() < prompt.size()) {
+      if (spans.empty() && i + 1 == messages.size()) return std::nullopt;
       ThrowBadInput(
           "the chat template does not write message {} the way it stands when the model answers, so what to learn "
           "cannot be told (templates that drop earlier reasoning do so); use conversations with one answer, or a "
@@ -57,11 +61,42 @@ std::vector<Span> AddedToPrompts(const ChatTemplate& chat_template, std::span<co
   return spans;
 }
 
+// One answer, as the model would have given it to the prompt: what a template makes of answers that are past plays no
+// part. Prompts that open a thought are gone on with.
+ChatTokens EncodeLastAnswer(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                            std::span<const Message> messages) {
+  const jinja::Text prompt = chat_template.Render(messages.first(messages.size() - 1), true);
+  std::string_view answer = messages.back().content, asked = prompt.bytes;
+  const size_t space = asked.size() - asked.find_last_not_of(" \n") - 1;
+  asked.remove_suffix(space);
+  if (asked.ends_with(kThinkBegin)) {
+    if (!answer.starts_with(kThinkBegin)) {
+      ThrowBadInput("the chat template begins every answer with {}, and the answer of message {} has no thought",
+                    kThinkBegin, messages.size());
+    }
+    answer.remove_prefix(kThinkBegin.size());
+    const std::string_view opened = std::string_view(prompt.bytes).substr(asked.size());
+    if (answer.starts_with(opened)) answer.remove_prefix(opened.size());
+  }
+  if (tokenizer.eos_id() < 0) ThrowBadInput("tokenizer_config.json names no eos_token, with which an answer ends");
+  ChatTokens chat{.ids = tokenizer.EncodeRendered(prompt), .is_answer = {}};
+  chat.is_answer.resize(chat.ids.size(), 0);
+  const std::vector<int32_t> ids = tokenizer.EncodeContent(answer);
+  chat.ids.insert(chat.ids.end(), ids.begin(), ids.end());
+  chat.ids.push_back(tokenizer.eos_id());
+  chat.is_answer.resize(chat.ids.size(), 1);
+  return chat;
+}
+
 ChatTokens EncodeByTemplate(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                             std::span<const Message> messages, bool add_generation_prompt) {
   const jinja::Text text = chat_template.Render(messages, add_generation_prompt);
   std::vector<Span> answers = Generated(text);
-  if (answers.empty() && !add_generation_prompt) answers = AddedToPrompts(chat_template, messages, text);
+  if (answers.empty() && !add_generation_prompt) {
+    std::optional<std::vector<Span>> added = AddedToPrompts(chat_template, messages, text);
+    if (!added) return EncodeLastAnswer(tokenizer, chat_template, messages);
+    answers = std::move(*added);
+  }
   ChatTokens chat;
   size_t done = 0;
   const auto append = [&](size_t end, uint8_t is_answer) {

@@ -28,8 +28,9 @@ struct ChatTokens {
 // By a template, what goes is the template's to say; control tokens in contents are ordinary text there, too. Answers
 // are what stands in {% generation %}, or, in a template without, what an answer adds to the prompt before it. They
 // start a new token, as they do when the model writes them. That second way needs a template that writes messages the
-// same whatever follows them: Error (bad input) otherwise. With `add_generation_prompt` only {% generation %} marks
-// answers.
+// same whatever follows them: Error (bad input) otherwise, unless there is one answer, which is then taken as the model
+// would give it (templates of reasoning models drop thoughts and open them in the prompt). With `add_generation_prompt`
+// only {% generation %} marks answers.
 ChatTokens EncodeChat(const Tokenizer& tokenizer, std::span<const Message> messages, bool add_generation_prompt);
 
 // The own shape for others' tools: a Jinja template for tokenizer_config.json.

@@ -211,6 +211,20 @@ TEST_F(ChatByTemplate, ATemplateThatRewritesAnswersIsNoneToLearnFrom) {
   EXPECT_EQ(Error(tokenizer, {chat.begin(), chat.begin() + 2}), "accepted");
 }
 
+TEST_F(ChatByTemplate, OneAnswerIsLearntAsItIsGivenByATemplateThatDropsThoughts) {
+  const Tokenizer tokenizer = With(
+      "{% for m in messages %}{{ '<｜User｜>' if m.role == 'user' else '<｜Assistant｜>' }}"
+      "{{ m.content.split('</think>')[-1] }}{% if m.role != 'user' %}{{ eos_token }}{% endif %}{% endfor %}"
+      "{% if add_generation_prompt %}<｜Assistant｜><think>\n{% endif %}");
+  const auto shown = [&](const std::string& answer) {
+    return Show(tokenizer, EncodeChat(tokenizer, std::vector<Message>{{"user", "a"}, {"assistant", answer}}, false));
+  };
+  const std::string expected = "<｜User｜>a<｜Assistant｜><think>\n{b</think>c<｜end▁of▁sentence｜>}";
+  EXPECT_EQ(shown("<think>\nb</think>c"), expected);
+  EXPECT_EQ(shown("<think>b</think>c"), expected) << "the line end is in the prompt";
+  EXPECT_NE(Error(tokenizer, {{"user", "a"}, {"assistant", "c"}}).find("message 2 has no thought"), std::string::npos);
+}
+
 TEST_F(ChatByTemplate, ContentsCannotSpeakForAnother) {
   const Tokenizer tokenizer = With("<｜{{ messages[0].role | capitalize }}｜>{{ messages[0].content }}<｜Assistant｜>");
   const auto count = [&](const std::string& content, const char* token) {
