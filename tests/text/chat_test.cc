@@ -225,6 +225,35 @@ TEST_F(ChatByTemplate, OneAnswerIsLearntAsItIsGivenByATemplateThatDropsThoughts)
   EXPECT_NE(Error(tokenizer, {{"user", "a"}, {"assistant", "c"}}).find("message 2 has no thought"), std::string::npos);
 }
 
+// Where nobody has said anything, a rendered text is a text with its special tokens found: white space that they take
+// with them, words that they are no part of, and a start that comes once.
+TEST_F(ChatByTemplate, ControlTokensKeepTheirFlags) {
+  const auto token = [](int id, const char* content, const char* flag) {
+    Json added = {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                  {"rstrip", false}, {"normalized", false}, {"special", true}};
+    if (*flag != 0) added[flag] = true;
+    return added;
+  };
+  const Json file = {
+      {"added_tokens",
+       {token(0, "<|p|>", ""), token(1, "<|l|>", "lstrip"), token(2, "<|r|>", "rstrip"),
+        token(3, "<|w|>", "single_word")}},
+      {"pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", false}}},
+      {"decoder", {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", "first"}, {"split", false}}},
+      {"model",
+       {{"type", "BPE"},
+        {"unk_token", "?"},
+        {"vocab", {{"<|p|>", 0}, {"<|l|>", 1}, {"<|r|>", 2}, {"<|w|>", 3}, {"▁", 4}, {"a", 5}, {"?", 6}}},
+        {"merges", Json::array()}}}};
+  WriteFileAtomically(folder_.path() / "tokenizer.json", file.dump());
+  const Tokenizer tokenizer = Tokenizer::Load(folder_.path());
+  for (const char* text :
+       {"a <|p|> a", "a <|l|> a", "a <|r|> a", "a<|w|>a", "a <|w|> a", "<|p|>a", "<|r|>  <|l|> a", " "}) {
+    EXPECT_EQ(tokenizer.EncodeRendered(jinja::Text(text)), tokenizer.Encode(text, true)) << text;
+  }
+  EXPECT_EQ(tokenizer.EncodeRendered(jinja::Text("<|p|>a <|l|>a")), (std::vector<int32_t>{0, 5, 1, 5}));
+}
+
 TEST_F(ChatByTemplate, ContentsCannotSpeakForAnother) {
   const Tokenizer tokenizer = With("<｜{{ messages[0].role | capitalize }}｜>{{ messages[0].content }}<｜Assistant｜>");
   const auto count = [&](const std::string& content, const char* token) {
